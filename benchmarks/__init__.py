@@ -1,0 +1,1 @@
+"""Measurements of netferry: the scoreboard over published networks, its own time, its memory."""

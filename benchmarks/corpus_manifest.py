@@ -1,0 +1,110 @@
+"""Manifests of published networks: JSON lines, one network each, and where their code lies on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_PLACE = re.compile(r"\{([^}]+)\}/(.*)")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One network of a manifest; ``fields`` is the line as it was read."""
+
+    fields: Mapping[str, Any]
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """The name of the network in reports."""
+        return str(self.fields["id"])
+
+    @property
+    def slug(self) -> str:
+        """The name of the network as a file name; a checksum keeps shortened names apart."""
+        name = re.sub(r"\W+", "_", self.id).strip("_")
+        return name if len(name) <= 100 else f"{name[:91]}_{hashlib.sha256(self.id.encode()).hexdigest()[:8]}"
+
+    @property
+    def load(self) -> str:
+        """How the source is read: ``module``, ``file`` or ``extract``."""
+        return str(self.fields.get("load", "file"))
+
+    @property
+    def package(self) -> str:
+        """The distribution or repository the network comes from."""
+        return str(self.fields.get("package", ""))
+
+    @property
+    def file(self) -> Path:
+        """Where the source file lies on this machine."""
+        return locate(str(self.fields["file"]), self.package, self.root)
+
+    @property
+    def source(self) -> str:
+        """What netferry is given: an importable name, or a path."""
+        return str(self.fields["module"]) if self.load == "module" else str(self.file)
+
+    @property
+    def entry(self) -> str:
+        """The class or builder function; empty where the network is an expression of its own."""
+        entry = str(self.fields["entry"])
+        return entry if entry.isidentifier() else ""
+
+    @property
+    def call(self) -> str:
+        """The expression that builds the network."""
+        return str(self.fields["call"])
+
+    @property
+    def inputs(self) -> list[dict[str, Any]]:
+        """The input specifications, in the manifest's form."""
+        return list(self.fields["inputs"])
+
+    @property
+    def lines(self) -> int:
+        """Lines of the definitions that the entry reaches."""
+        return int(self.fields.get("closure_lines", 0))
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the network's eval output is random."""
+        return bool(self.fields.get("stochastic_eval", False))
+
+    def options(self) -> dict[str, Any]:
+        """Further arguments of ``netferry.migrate``: only those that the manifest gives."""
+        given = {
+            name: self.fields[name]
+            for name in ("prelude", "setup", "forward", "kwargs", "tab")
+            if self.fields.get(name)
+        }
+        return given | ({"stochastic": True} if self.stochastic else {})
+
+
+def locate(file: str, package: str, root: Path) -> Path:
+    """The path of a manifest's ``file``.
+
+    >>> locate("{owner/name}/a/b.py", "", Path("checkouts")).as_posix()
+    'checkouts/owner__name/a/b.py'
+    """
+    place = _PLACE.fullmatch(file)
+    if place:
+        package, file = place.groups()
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", package):
+        return root / package.replace("/", "__") / file
+    return Path(sysconfig.get_paths()["purelib"]) / file
+
+
+def read(manifest: Path, root: Path, only: str = "", limit: int = 0) -> list[Row]:
+    """The rows of a manifest whose id matches ``only``, at most ``limit`` of them."""
+    lines = manifest.read_text(encoding="utf-8").splitlines()
+    rows = [Row(json.loads(line), root) for line in lines if line.strip()]
+    rows = [row for row in rows if re.search(only, row.id)]
+    return rows[:limit] if limit else rows

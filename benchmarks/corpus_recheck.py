@@ -1,0 +1,186 @@
+"""A second opinion on ``verified``: both networks built and compared once more, sharing no code with the verifier.
+
+Only the weight map and the layout conversions of the migration are used; state, inputs, seed and comparison are new.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from benchmarks import corpus_source
+from benchmarks.corpus_environment import seed
+from benchmarks.corpus_manifest import Row
+
+SEED = 20_231
+TOLERANCE = 1e-6
+"""Relative, in float64: rounding stays far below it unless the source computes in float32 somewhere."""
+
+
+class Disagreement(Exception):
+    """The second comparison contradicts the first."""
+
+
+def recheck(row: Row, migration: Any, file: Path) -> float:
+    """The largest difference relative to the largest output; raises :class:`Disagreement` above the tolerance."""
+    _assert_standalone(file)
+    source = _source(row)
+    positional, keyword = corpus_source.arguments(row, SEED)
+    expected = [_numpy(leaf) for leaf in corpus_source.flatten(_run_source(source, positional, keyword))]
+    with _hidden("netferry"):
+        module = _load(file)
+    target = _target(row, migration, module)
+    found = _run_target(migration, source, target, positional, keyword)
+    if row.stochastic:
+        return 0.0
+    return _difference(expected, found)
+
+
+def _assert_standalone(file: Path) -> None:
+    """Generated code must not import netferry, whatever is installed."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if any(name.partition(".")[0] == "netferry" for name in names):
+            raise Disagreement("the generated code imports netferry")
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Make a package impossible to import for a while."""
+    loaded = {k: v for k, v in sys.modules.items() if k.partition(".")[0] == package}
+    sys.modules.update(dict.fromkeys([*loaded, package]))  # type: ignore[arg-type]  # None blocks the import
+    try:
+        yield
+    finally:
+        sys.modules.pop(package, None)
+        sys.modules.update(loaded)
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("corpus_generated", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _source(row: Row) -> Any:
+    """The source network in float64 and eval mode, with a state of its own in every array."""
+    import torch
+
+    torch.set_default_dtype(torch.float64)
+    seed(SEED)
+    network = corpus_source.evaluated(corpus_source.build(row).double())
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            scale = parameter.abs().mean().clamp(min=0.05)
+            parameter.add_(0.3 * scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
+        for name, buffer in network.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.add_(0.2 * torch.randn(buffer.shape, generator=generator, dtype=buffer.dtype))
+            elif name.endswith("running_var"):
+                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=generator, dtype=buffer.dtype))
+    return network
+
+
+def _run_source(network: Any, positional: list[Any], keyword: dict[str, Any]) -> Any:
+    import torch
+
+    args = corpus_source.as_tensors(_wide(positional))
+    kwargs = {k: corpus_source.as_tensors(_wide(v)) for k, v in keyword.items()}
+    with torch.no_grad():
+        return network(*args, **kwargs)
+
+
+def _wide(value: Any) -> Any:
+    """Floating-point arrays in float64, also inside containers."""
+    if isinstance(value, list | tuple):
+        return type(value)(_wide(v) for v in value)
+    if not hasattr(value, "dtype"):
+        return value
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64) if value.dtype.kind == "f" else value
+    return value.double() if value.is_floating_point() else value
+
+
+def _target(row: Row, migration: Any, module: ModuleType) -> Any:
+    """The generated network in float64, built by the row's own call where the file defines what it names."""
+    import keras
+
+    keras.config.set_floatx("float64")
+    seed(SEED + 1)
+    call = getattr(migration, "target_call", None) or row.call
+    scope = dict(vars(module))
+    if row.entry and row.entry in scope:
+        return eval(call, scope)
+    return migration.build()
+
+
+def _run_target(
+    migration: Any, source: Any, target: Any, positional: list[Any], keyword: dict[str, Any]
+) -> list[np.ndarray[Any, Any]]:
+    """Outputs of the target with the source's weights, in the source's layout."""
+    inputs = migration.convert_inputs(*(_numpy_tree(_wide(v)) for v in positional))
+    args = [_tensor_tree(v) for v in inputs]
+    kwargs = {k: _tensor_tree(_numpy_tree(_wide(v))) for k, v in keyword.items()}
+    target(*args, **kwargs)  # creates the weights
+    migration.transfer(source, target)
+    output = target(*args, training=False, **kwargs)
+    leaves = [_numpy(leaf) for leaf in corpus_source.flatten(output)]
+    return [np.asarray(v) for v in migration.convert_outputs(*leaves)]
+
+
+def _numpy(value: Any) -> np.ndarray[Any, Any]:
+    if hasattr(value, "detach"):
+        value = value.detach()
+        value = value.to_dense() if value.is_sparse else value
+    return np.asarray(value)
+
+
+def _numpy_tree(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return type(value)(_numpy_tree(v) for v in value)
+    return _numpy(value) if hasattr(value, "dtype") else value
+
+
+def _tensor_tree(value: Any) -> Any:
+    import keras
+
+    if isinstance(value, list | tuple):
+        return type(value)(_tensor_tree(v) for v in value)
+    return keras.ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def _difference(expected: list[np.ndarray[Any, Any]], found: list[np.ndarray[Any, Any]]) -> float:
+    if len(expected) != len(found):
+        raise Disagreement(f"{len(expected)} output arrays became {len(found)}")
+    worst = 0.0
+    for position, (a, b) in enumerate(zip(expected, found, strict=True)):
+        if a.shape != b.shape:
+            raise Disagreement(f"output {position} has shape {b.shape}, not {a.shape}")
+        worst = max(worst, _relative(a, b))
+    if not worst <= TOLERANCE:
+        raise Disagreement(f"outputs differ by {worst:.1e} relative with other weights and inputs")
+    return worst
+
+
+def _relative(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> float:
+    """Largest difference over largest magnitude; places where both are not finite count as equal."""
+    if a.dtype.kind not in "fc":
+        return float(np.any(a != b))
+    odd = ~np.isfinite(a)
+    if np.any(odd != ~np.isfinite(b)):
+        return float("inf")
+    a, b = a[~odd], b[~odd]
+    return float(np.max(np.abs(a - b), initial=0.0) / max(np.max(np.abs(a), initial=0.0), 1e-30))

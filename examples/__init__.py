@@ -1,0 +1,1 @@
+"""Five networks in PyTorch, and what netferry makes of them."""

@@ -1,0 +1,1 @@
+"""netferry migrates neural-network source code between deep-learning frameworks."""

@@ -1,0 +1,204 @@
+"""Collects the definitions that the entry needs, reading each as it is reached."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netferry.observe.run import NETWORK, Observation
+from netferry.pivot.program import Definition, Import, Program
+from netferry.pivot.render import Text, remember
+from netferry.project import Project, SourceFile
+from netferry.project.names import bound_names
+from netferry.project.reachable import Index, is_star
+from netferry.reader import Conventions, Counts, Reader
+
+_SKIPPED = {"__future__"}
+
+
+@dataclass
+class _Module:
+    """One source file while its definitions are collected."""
+
+    file: SourceFile
+    index: Index
+    reader: Reader
+    aliases: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Name in this file -> (module, name) of the project's own definition; name "" for a module."""
+
+
+class Assembler:
+    """Follows names from the construction call through the project."""
+
+    def __init__(self, project: Project, observation: Observation, conventions: Conventions) -> None:
+        self.project = project
+        self.observation = observation
+        self.conventions = conventions
+        self.counts = Counts()
+        self.modules: dict[str, _Module] = {}
+        self.found: dict[tuple[str, int], Definition] = {}
+        self.names: dict[tuple[str, str], str] = {}
+        self.imports: dict[str, Import] = {}
+        self.order: list[str] = []
+
+    def run(self, entry: str) -> Program:
+        """The whole program."""
+        main = self.project.main.module
+        site = self.observation.call
+        self._module(main)
+        reader = self._reader(main)
+        text = Text(f"{NETWORK} = {site.text}")
+        remember(site.tree, text)
+        call = reader.visit(site.expression)
+        for name in sorted(_free(call)):
+            self._want(main, name)
+        definitions = self._ordered()
+        network = type(self.observation.recording.network)
+        program = Program(
+            self.conventions.name, network.__name__, definitions, list(self.imports.values()), self.counts.holes,
+            self.observation.recording, self.counts.observed, self.counts.assumed, docstring=self._docstring(),
+        )  # fmt: skip
+        program.construction = call
+        return program
+
+    def _docstring(self) -> str:
+        tree = self.project.main.tree
+        first = tree.body[0] if tree.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            segment = ast.get_source_segment(self.project.main.text, first)
+            return segment or ""
+        return ""
+
+    def _module(self, name: str) -> _Module:
+        if name not in self.modules:
+            file = self.project.file(name)
+            remember(file.tree, Text(file.text))
+            made = _Module(file, Index(file.tree), self._reader(name))
+            self.modules[name] = made
+            made.aliases = self._aliases(file, made.index)
+            made.reader.aliases = made.aliases  # type: ignore[attr-defined]
+        return self.modules[name]
+
+    def _reader(self, name: str) -> Reader:
+        if name in self.modules:
+            return self.modules[name].reader
+        loaded = self.observation.modules.get(name)
+        namespace: Mapping[str, Any] = vars(loaded) if loaded is not None else {}
+        return Reader(self.conventions, self.observation.recording, self.project.file(name), namespace, self.counts)
+
+    def _aliases(self, file: SourceFile, index: Index) -> dict[str, tuple[str, str]]:
+        found: dict[str, tuple[str, str]] = {}
+        for statement in (n for s in index.statements for n in ast.walk(s)):
+            if isinstance(statement, ast.ImportFrom):
+                origin = file.absolute(statement)
+                for alias in statement.names:
+                    local = alias.asname or alias.name
+                    if self.project.owns(f"{origin}.{alias.name}"):
+                        found[local] = (f"{origin}.{alias.name}", "")
+                    elif self.project.owns(origin) and alias.name != "*":
+                        found[local] = (origin, alias.name)
+                    elif alias.name == "*" and self.project.owns(origin):
+                        for name in bound_names(self.project.file(origin).tree.body):
+                            found.setdefault(name, (origin, name))
+            elif isinstance(statement, ast.Import):
+                for alias in statement.names:
+                    if self.project.owns(alias.name):
+                        found[alias.asname or alias.name.split(".")[0]] = (alias.name if alias.asname else alias.name.split(".")[0], "")
+        return found
+
+    def _want(self, module: str, name: str) -> None:
+        """Collect the definition of ``name`` as seen in ``module``, with all it needs."""
+        if (module, name) in self.names:
+            return
+        self.names[module, name] = name
+        here = self._module(module)
+        positions = here.index.binding(name)
+        imports = [here.index.statements[p] for p in positions if isinstance(here.index.statements[p], ast.Import | ast.ImportFrom)]
+        if name in here.aliases and (imports or not positions):
+            target, original = here.aliases[name]
+            if original:
+                self._want(target, original)
+            return
+        for position in positions:
+            statement = here.index.statements[position]
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                self._import(here.file, statement, name)
+            else:
+                self._define(module, here, position, statement)
+        for position in here.index.changers.get(name, ()):
+            if not imports:
+                self._define(module, here, position, here.index.statements[position])
+
+    def _import(self, file: SourceFile, statement: ast.Import | ast.ImportFrom, name: str) -> None:
+        for alias in statement.names:
+            local = alias.asname or alias.name.split(".")[0]
+            if local != name:
+                continue
+            origin = alias.name if isinstance(statement, ast.Import) else file.absolute(statement)
+            if origin.split(".")[0] in self.conventions.libraries or origin in _SKIPPED:  # type: ignore[attr-defined]
+                continue
+            taken = "" if isinstance(statement, ast.Import) else alias.name
+            self.imports[local] = Import(origin, taken, local)
+
+    def _define(self, module: str, here: _Module, position: int, statement: ast.stmt) -> None:
+        if (module, position) in self.found or is_star(statement):
+            return
+        lead = _lead(here.file, statement)
+        self.found[module, position] = Definition((), statement, module, lead)
+        made = here.reader.visit(statement)
+        made = made[0] if isinstance(made, list) and made else made
+        if not isinstance(made, ast.stmt):
+            del self.found[module, position]
+            return
+        self.found[module, position] = Definition(tuple(bound_names([made])), made, module, lead)
+        if module not in self.order:
+            self.order.append(module)
+        for name in sorted(_free(made)):
+            self._want(module, name)
+
+    def _ordered(self) -> list[Definition]:
+        """Imported files before their importers, and each file's definitions in its own order."""
+        done: list[str] = []
+
+        def visit(module: str) -> None:
+            if module in active:
+                return
+            active.add(module)
+            for target, _ in self.modules[module].aliases.values():
+                if target in self.modules:
+                    visit(target)
+            done.append(module)
+
+        active: set[str] = set()
+        visit(self.project.main.module)
+        for module in self.modules:
+            visit(module)
+        rank = {m: i for i, m in enumerate(done)}
+        return [self.found[k] for k in sorted(self.found, key=lambda k: (rank[k[0]], k[1]))]
+
+
+def _free(node: ast.AST) -> set[str]:
+    """Names that a definition reads from outside (a superset is harmless)."""
+    found: set[str] = set()
+    for child in ast.walk(node):
+        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
+            found.add(child.id)
+        elif isinstance(child, ast.Constant) and isinstance(child.value, str) and child.value.isidentifier():
+            continue
+    return found
+
+
+def _lead(file: SourceFile, statement: ast.stmt) -> str:
+    """The comment lines directly above a top-level statement."""
+    decorators = getattr(statement, "decorator_list", [])
+    first = min([statement.lineno, *(d.lineno for d in decorators)])
+    lines: list[str] = []
+    for line in reversed(file.lines[: first - 1]):
+        if not line.startswith("#"):
+            break
+        lines.insert(0, line)
+    if lines and lines[0].startswith("#!"):
+        lines.pop(0)
+    return "".join(line + "\n" for line in lines)

@@ -1,0 +1,81 @@
+"""The frameworks netferry knows, and where the conventions of each are."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+from netferry.diagnostics import failure
+
+
+@dataclass(frozen=True)
+class Framework:
+    """One framework's conventions, loaded when first needed."""
+
+    name: str
+    title: str
+    package: str
+    module: str
+    extra: str
+
+    def _load(self, module: str) -> Any:
+        require(self.module, self.title, self.extra)
+        return importlib.import_module(f"{__package__}.{self.package}.{module}")
+
+    def reading(self) -> Any:
+        """The conventions for reading."""
+        return self._load("reading").conventions(self.name)
+
+    def writing(self) -> Any:
+        """The conventions for writing."""
+        return importlib.import_module(f"{__package__}.{self.package}.writing").conventions(self.name)
+
+    def runtime(self) -> Any:
+        """What verification needs."""
+        from netferry.frameworks.base import runtime
+
+        require(self.module, self.title, self.extra)
+        return runtime(self.name)
+
+    def bases(self) -> tuple[frozenset[str], str]:
+        """The base classes of networks, and what to call them."""
+        return self._load("guess").BASES
+
+    def guess(self, project: Any, entry: str, call: str) -> tuple[list[Any], str]:
+        """Inputs guessed from the source, with the reason."""
+        return self._load("guess").inputs(project, entry, call)  # type: ignore[no-any-return]
+
+
+_FRAMEWORKS = {
+    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch"),
+    "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow"),
+    "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow"),
+}
+
+
+def get(name: str) -> Framework:
+    """The framework of that name; raises NF064 for an unknown one."""
+    if name not in _FRAMEWORKS:
+        raise failure("NF064", f"unknown framework {name!r}; known are {', '.join(_FRAMEWORKS)}")
+    return _FRAMEWORKS[name]
+
+
+def require(module: str, title: str, extra: str) -> None:
+    """Raise NF023 where a framework is not installed."""
+    if importlib.util.find_spec(module) is None:
+        raise failure("NF023", f"{title} is not installed", hint=f'Install it: pip install "netferry[{extra}]".')
+
+
+def detect(project: Any) -> str:
+    """The framework a source is written in, from its imports; raises NF015."""
+    from netferry.project.candidates import imported_packages
+
+    found = imported_packages(project.main.tree)
+    for package, name in (("torch", "torch"),):
+        if package in found:
+            return name
+    if any("torch" in imported_packages(f.tree) for f in project.files):
+        return "torch"
+    raise failure("NF015", f"{project.main.path.name} imports no framework that can be read", file=project.main.path)

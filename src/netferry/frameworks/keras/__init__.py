@@ -1,0 +1,1 @@
+"""Conventions of Keras, as ``keras`` and as ``tf.keras``."""

@@ -1,0 +1,88 @@
+"""What differs between the backends of Keras: gradients, wide types, dropout functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+
+
+def gradients(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> list[Any]:
+    """The gradient of ``loss()`` by each variable; None where it does not depend on it."""
+    backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
+    return list(backend[keras.backend.backend()](loss, network, variables))
+
+
+def _tensorflow(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> Sequence[Any]:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch([v.value for v in variables])
+        total = loss()
+    found = tape.gradient(total, [v.value for v in variables])
+    return [None if g is None else tf.convert_to_tensor(g) for g in found]
+
+
+def _jax(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> Sequence[Any]:
+    import jax
+
+    others = [v for v in network.variables if not any(v is w for w in variables)]
+    fixed = [(v, v.value) for v in others]
+
+    def of(values: Sequence[Any]) -> Any:
+        with keras.StatelessScope(state_mapping=[*zip(variables, values, strict=True), *fixed]):
+            return loss()
+
+    return list(jax.grad(of)([v.value for v in variables]))
+
+
+def _torch(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> Sequence[Any]:
+    import torch
+
+    return torch.autograd.grad(loss(), [v.value for v in variables], allow_unused=True)
+
+
+@contextmanager
+def wide_types(dtype: str) -> Iterator[None]:
+    """Let the backend compute in ``dtype`` where it would narrow it by default."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", dtype == "float64" or before)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+@contextmanager
+def without_dropout() -> Iterator[None]:
+    """Make the dropout functions return their input, so that two training runs agree."""
+    owners = [keras.random]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        owners.append(tf.nn)
+    with ExitStack() as stack:
+        for owner in owners:
+            stack.enter_context(_identity(owner, "dropout"))
+        yield
+
+
+@contextmanager
+def _identity(owner: Any, name: str) -> Iterator[None]:
+    original = getattr(owner, name)
+
+    def unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return x
+
+    setattr(owner, name, unchanged)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)

@@ -1,0 +1,254 @@
+"""Rewrites of shape ops for Keras targets: what depends on a rank, a size or a type that only the run told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from netferry.ops.lowering import dotted, is_simple
+from netferry.pivot.facts import Event, Tensor
+from netferry.pivot.nodes import Op, constant, is_literal, literal
+
+_ROOTS = {"tensorflow": "tf", "keras": "keras.ops"}
+# TensorFlow makes float32 whatever the default type is; a network must follow the default type.
+_FLOATX = "tf.keras.config.floatx"
+
+
+def _events(node: Op) -> list[Event]:
+    """What was observed here, leaving out calls of layers."""
+    return [e for e in (node.site.events if node.site else ()) if e.instance is None]
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def rank_of(node: Op) -> int | None:
+    """The rank of the first operand: given, or the same in all that was observed."""
+    given = node.attribute("rank")
+    if given is not None and is_literal(given):
+        return int(literal(given))
+    first = [next(_tensors((*e.args, *e.kwargs.values())), None) for e in _events(node)]
+    ranks = {len(tensor.shape) for tensor in first if tensor is not None}
+    return ranks.pop() if len(ranks) == 1 else None
+
+
+def _result_type(node: Op) -> str | None:
+    """The type of the result where it is the same in all that was observed."""
+    types = {tensor.dtype for e in _events(node) for tensor in _tensors(e.result)}
+    return types.pop() if len(types) == 1 else None
+
+
+def _integers(node: Op, *names: str) -> list[int] | None:
+    """The values of attributes that are integer literals."""
+    values = [node.attribute(name) for name in names]
+    if not all(is_literal(value) and isinstance(literal(value), int) for value in values):
+        return None
+    return [int(literal(value)) for value in values]
+
+
+def with_rank(node: Op, framework: str) -> ast.expr:
+    """Note the rank for spellings that depend on it."""
+    rank = rank_of(node)
+    if rank is None or node.attribute("rank") is not None:
+        return node
+    return node.replace(attributes={"rank": constant(rank)})
+
+
+def swap_axes(node: Op, framework: str) -> ast.expr:
+    """TensorFlow only has ``tf.transpose`` with all axes, and the last two as ``matrix_transpose``."""
+    axes, rank = _integers(node, "axis1", "axis2"), rank_of(node)
+    if framework != "tensorflow" or axes is None or rank is None:
+        return node
+    one, two = (axis % rank for axis in axes)
+    if rank > 2 and {one, two} == {rank - 2, rank - 1}:
+        if sorted(axes) == [-2, -1]:
+            return node
+        return node.replace(attributes={"axis1": constant(-2), "axis2": constant(-1), "rank": None})
+    perm = list(range(rank))
+    perm[one], perm[two] = perm[two], perm[one]
+    return _transposed(node, perm)
+
+
+def move_axis(node: Op, framework: str) -> ast.expr:
+    """TensorFlow only has ``tf.transpose`` with all axes."""
+    source, destination, rank = node.attribute("source"), node.attribute("destination"), rank_of(node)
+    if framework != "tensorflow" or rank is None or not (is_literal(source) and is_literal(destination)):
+        return node
+    moved = [axis % rank for axis in _listed(literal(source))]
+    targets = [axis % rank for axis in _listed(literal(destination))]
+    perm = [axis for axis in range(rank) if axis not in moved]
+    for target, axis in sorted(zip(targets, moved, strict=True)):
+        perm.insert(target, axis)
+    return _transposed(node, perm)
+
+
+def _listed(value: Any) -> list[int]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _transposed(node: Op, perm: list[int]) -> Op:
+    x = node.operand("x")
+    return Op("transpose", {"x": x} if x is not None else {}, {"perm": constant(tuple(perm))}, site=node.site)
+
+
+def squeeze(node: Op, framework: str) -> ast.expr:
+    """PyTorch leaves axes of other sizes alone; targets refuse them."""
+    axis = node.attribute("axis")
+    changes = {_squeezed(event) for event in _events(node)}
+    if axis is None or node.attribute("exact") is not None or len(changes) != 1:
+        return node
+    removed = changes.pop()
+    if removed == 0:
+        x = node.operand("x")
+        return node if x is None else x
+    asked = len(_listed(literal(axis))) if is_literal(axis) else 1
+    return node.replace(attributes={"exact": constant(True)}) if removed == asked else node
+
+
+def _squeezed(event: Event) -> int:
+    before, after = next(_tensors(event.args)), next(_tensors(event.result))
+    return len(before.shape) - len(after.shape)
+
+
+def expand(node: Op, framework: str) -> ast.expr:
+    """Targets have no -1 for a kept size; it is read from the tensor."""
+    x, shape = node.operand("x"), node.attribute("shape")
+    if x is None or not isinstance(shape, ast.Tuple | ast.List) or not shape.elts:
+        return node
+    if any(isinstance(size, ast.Starred) for size in shape.elts) or _hidden_kept(node, shape.elts):
+        return node
+    kept = [i for i, size in enumerate(shape.elts) if _is_kept(size)]
+    if kept and not is_simple(x):
+        return node
+    sizes = [
+        Op("size", {"x": x}, {"axis": constant(i - len(shape.elts))}) if i in kept else size
+        for i, size in enumerate(shape.elts)
+    ]
+    call = dotted(f"{_ROOTS[framework]}.broadcast_to")
+    return ast.Call(call, [x, ast.Tuple(sizes, ast.Load())], [])
+
+
+def _is_kept(size: ast.expr) -> bool:
+    return is_literal(size) and literal(size) == -1
+
+
+def _hidden_kept(node: Op, sizes: list[ast.expr]) -> bool:
+    """Whether a size that is no literal was -1 in the run."""
+    for event in _events(node):
+        given = event.args[1] if len(event.args) == 2 and isinstance(event.args[1], list | tuple) else event.args[1:]
+        if any(g == -1 and not _is_kept(size) for g, size in zip(given, sizes, strict=False)):
+            return True
+    return False
+
+
+def chunk(node: Op, framework: str) -> ast.expr:
+    """Targets split into equal pieces only; PyTorch's last one may be smaller."""
+    chunks = node.attribute("chunks")
+    counts = {_equal_pieces(event) for event in _events(node)}
+    if chunks is None or len(counts) != 1:
+        return node
+    count = counts.pop()
+    if count is None or (is_literal(chunks) and literal(chunks) != count):
+        return node
+    return node.replace("split_equal", attributes={"chunks": None, "sections": chunks})
+
+
+def _equal_pieces(event: Event) -> int | None:
+    """The number of results, if they have one shape."""
+    pieces = list(_tensors(event.result))
+    return len(pieces) if len({piece.shape for piece in pieces}) == 1 else None
+
+
+def split_size(node: Op, framework: str) -> ast.expr:
+    """Features split by a size are as many equal pieces; along any other axis the number may vary with the input."""
+    axis, rank = _integers(node, "axis"), rank_of(node)
+    counts = {_equal_pieces(event) for event in _events(node)}
+    if axis is None or rank is None or axis[0] % rank != rank - 1 or len(counts) != 1 or None in counts:
+        return node
+    return node.replace("split_equal", attributes={"size": None, "sections": constant(counts.pop())})
+
+
+def split_sections(node: Op, framework: str) -> ast.expr:
+    """Keras splits at positions, not by sizes."""
+    sizes = node.attribute("sections")
+    if framework != "keras" or not isinstance(sizes, ast.Tuple | ast.List) or len(sizes.elts) < 2:
+        return node
+    if any(isinstance(size, ast.Starred) for size in sizes.elts):
+        return node
+    ends: list[ast.expr] = [sizes.elts[0]]
+    for size in sizes.elts[1:-1]:
+        ends.append(_sum(ends[-1], size))
+    return node.replace("split_at", attributes={"sections": None, "indices": ast.List(ends, ast.Load())})
+
+
+def _sum(one: ast.expr, other: ast.expr) -> ast.expr:
+    if is_literal(one) and is_literal(other):
+        return constant(literal(one) + literal(other))
+    return ast.BinOp(one, ast.Add(), other)
+
+
+def tile(node: Op, framework: str) -> ast.expr:
+    """TensorFlow wants one count per axis."""
+    x, repeats, rank = node.operand("x"), node.attribute("repeats"), rank_of(node)
+    if framework != "tensorflow" or x is None or rank is None or not isinstance(repeats, ast.Tuple | ast.List):
+        return node
+    counts = list(repeats.elts)
+    if any(isinstance(count, ast.Starred) for count in counts):
+        return node
+    missing = len(counts) - rank
+    if missing > 0:
+        new: list[ast.expr] = [constant(None)] * missing
+        x = ast.Subscript(x, new[0] if missing == 1 else ast.Tuple(new, ast.Load()), ast.Load())
+    counts = [constant(1)] * -missing + counts
+    return ast.Call(dotted("tf.tile"), [x, ast.Tuple(counts, ast.Load())], [])
+
+
+def typed(node: Op, framework: str) -> ast.expr:
+    """TensorFlow's types follow from its arguments alone: int32 and float32, not the default types."""
+    if framework != "tensorflow" or node.attribute("dtype") is not None:
+        return node
+    found = _result_type(node) or _type_of_literals(node)
+    if found in ("float32", "float64"):
+        return node.replace(attributes={"dtype": ast.Call(dotted(_FLOATX), [], [])})
+    return node if found is None else node.replace(attributes={"dtype": constant(found)})
+
+
+def _type_of_literals(node: Op) -> str | None:
+    values = [node.attribute(name) for name in ("start", "stop", "step", "data", "value")]
+    given = [literal(value) for value in values if is_literal(value)]
+    if len(given) != len([value for value in values if value is not None]):
+        return None
+    kinds = {type(leaf) for value in given for leaf in _leaves(value)}
+    if kinds and kinds <= {bool}:
+        return "bool"
+    if kinds and kinds <= {bool, int}:
+        return "int64"
+    return "float32" if kinds and kinds <= {bool, int, float} else None
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {
+    "swap_axes": swap_axes,
+    "moveaxis": move_axis,
+    "squeeze": squeeze,
+    "expand": expand,
+    "chunk": chunk,
+    "split_size": split_size,
+    "split": split_sections,
+    "tile": tile,
+    **dict.fromkeys(("hstack", "vstack", "dstack", "diag"), with_rank),
+    **dict.fromkeys(("arange", "tensor", "full"), typed),
+}

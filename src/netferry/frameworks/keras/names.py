@@ -1,0 +1,56 @@
+"""Import aliases of generated Keras and TensorFlow files, and names that Keras layers keep for themselves."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+RESERVED: Final = frozenset({
+    "activity_regularizer", "add_loss", "add_metric", "add_variable", "add_weight", "autocast", "build", "build_from_config", "built",
+    "call", "compute_dtype", "compute_mask", "compute_output_shape", "compute_output_spec", "count_params", "dtype",
+    "dtype_policy", "from_config", "get_build_config", "get_config", "get_weights", "input", "input_dtype", "input_spec",
+    "load_own_variables", "losses", "metrics", "metrics_variables", "name", "non_trainable_variables",
+    "non_trainable_weights", "output", "path", "quantization_mode", "quantize", "quantized_build", "quantized_call",
+    "rematerialized_call", "save_own_variables", "set_weights", "stateless_call", "supports_jit", "supports_masking",
+    "symbolic_call", "trainable", "trainable_variables", "trainable_weights", "variable_dtype", "variables", "weights",
+})  # fmt: skip
+"""Attributes of ``keras.layers.Layer`` that a network's own attribute must not replace."""
+
+MODEL_RESERVED: Final = RESERVED | frozenset({
+    "compile", "compile_from_config", "compile_loss", "compile_metrics", "compiled", "compute_loss", "compute_metrics",
+    "evaluate", "export", "fit", "get_compile_config", "get_layer", "get_metrics_result", "jit_compile", "layers",
+    "load_weights", "loss", "make_predict_function", "make_test_function", "make_train_function", "metrics_names",
+    "optimizer", "predict", "predict_function", "predict_on_batch", "predict_step", "reset_metrics", "run_eagerly",
+    "save", "save_weights", "stop_training", "summary", "test_function", "test_on_batch", "test_step", "to_json",
+    "train_function", "train_on_batch", "train_step",
+})  # fmt: skip
+"""The same for ``keras.Model``."""
+
+_ALIASES: Final = {
+    "tensorflow": (
+        ("tf.keras.layers.", "layers.", "from tensorflow.keras import layers"),
+        ("tf.keras.", "keras.", "from tensorflow import keras"),
+        ("tf.", "tf.", "import tensorflow as tf"),
+        ("np.", "np.", "import numpy as np"),
+    ),
+    "keras": (
+        ("keras.layers.", "layers.", "from keras import layers"),
+        ("keras.ops.", "ops.", "from keras import ops"),
+        ("keras.", "keras.", "import keras"),
+        ("np.", "np.", "import numpy as np"),
+    ),
+}
+
+
+def shorten(text: str, framework: str, taken: set[str]) -> tuple[str, list[str]]:
+    """Replace full dotted names by the usual short ones where the short name is free; and the imports they need."""
+    imports: list[str] = []
+    for full, short, line in _ALIASES[framework]:
+        pattern = re.compile(rf"(?<![\w.'\"`/]){re.escape(full)}(?=\w)")
+        alias = short.rstrip(".")
+        if short != full and alias in taken:
+            continue
+        text, count = pattern.subn(short, text)
+        if count or (short == full and pattern.search(text)):
+            imports.append(line)
+    return text, imports

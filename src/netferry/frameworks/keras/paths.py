@@ -1,0 +1,107 @@
+"""Where the variables of a Keras network are: paths of attributes and indices, ``layer1.0.conv1.kernel``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+_INTERNAL = frozenset(
+    "_layers _functional _metrics _loss_tracker _compile_metrics _compile_loss optimizer _optimizer _tracker _operations "
+    "_operations_by_depth _nodes _nodes_by_depth _inbound_nodes _outbound_nodes _trainable_variables _losses _loss_ids "
+    "_non_trainable_variables _seed_generators _parent_path _self_unconditional_checkpoint_dependencies "
+    "_self_unconditional_dependency_names _self_unconditional_deferred_dependencies _input_tensors _output_tensors".split()
+)
+"""Attributes in which Keras itself keeps track of layers and variables."""
+
+
+def layers(network: Any) -> Iterator[tuple[str, Any]]:
+    """The network and every layer under it, each once, with its path, in order of assignment."""
+    yield from _layers(network, "", set())
+
+
+def _layers(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if id(layer) in seen:
+        return
+    seen.add(id(layer))
+    yield path, layer
+    for name, member in _members(layer):
+        if isinstance(member, keras.layers.Layer):
+            yield from _layers(member, _joined(path, name), seen)
+
+
+def variables(network: Any) -> Iterator[tuple[str, Any]]:
+    """Every variable under all its paths (a layer used under two names is walked once)."""
+    known: set[int] = set()
+    for path, layer in layers(network):
+        for name, member in _members(layer):
+            if isinstance(member, keras.Variable) and not is_seed(member):
+                known.add(id(member))
+                yield _joined(path, name), member
+    # What no attribute leads to (a helper object's layers) still counts, under the name that Keras gives it.
+    for variable in network.variables:
+        if id(variable) not in known and not is_seed(variable):
+            yield variable.path, variable
+
+
+def is_seed(variable: Any) -> bool:
+    """Whether it is the state of a random generator."""
+    return str(variable.name) == "seed_generator_state"
+
+
+def find(network: Any, path: str) -> Any:
+    """The variable at ``path``; raises KeyError."""
+    found = network
+    for part in path.split("."):
+        found = _step(found, part, path)
+    if not isinstance(found, keras.Variable):
+        raise KeyError(path)
+    return found
+
+
+def _step(owner: Any, part: str, path: str) -> Any:
+    if isinstance(owner, dict):
+        return owner[int(part) if part not in owner and part.isdigit() else part]
+    if part.isdigit() and isinstance(owner, list | tuple | keras.Sequential):
+        members = owner.layers if isinstance(owner, keras.Sequential) else owner
+        if int(part) < len(members):
+            return members[int(part)]
+    for name in (part, f"_{part}"):
+        if hasattr(owner, name):
+            return getattr(owner, name)
+    if isinstance(owner, keras.Model) and part in (named := {layer.name: layer for layer in owner.layers}):
+        return named[part]
+    raise KeyError(path)
+
+
+def _members(layer: Any) -> Iterator[tuple[str, Any]]:
+    """What a layer holds, by attribute; containers are opened."""
+    if isinstance(layer, keras.Sequential):
+        yield from ((str(index), member) for index, member in enumerate(layer.layers))
+    elif type(layer).__name__ == "Functional":
+        yield from ((member.name, member) for member in layer.layers)
+    for name, member in list(vars(layer).items()):
+        if name not in _INTERNAL:
+            yield from _opened(_public(layer, name, member), member)
+
+
+def _opened(name: str, member: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(member, list | tuple | dict):
+        pairs = member.items() if isinstance(member, dict) else enumerate(member)
+        for key, inner in pairs:
+            yield from _opened(f"{name}.{key}", inner)
+    else:
+        yield name, member
+
+
+def _public(layer: Any, name: str, member: Any) -> str:
+    """The name without its underscore, where a property of that name gives the same object."""
+    bare = name.lstrip("_")
+    if bare != name and getattr(type(layer), bare, None) is not None and getattr(layer, bare, None) is member:
+        return bare
+    return name
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,223 @@
+"""Building and running Keras networks for verification, whatever backend Keras runs on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from netferry import trees
+from netferry.frameworks import base
+from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
+from netferry.frameworks.keras import differentiate, paths
+
+
+class KerasRuntime:
+    """Keras on the CPU."""
+
+    variance_ddof = 0
+
+    def __init__(self, name: str = "keras") -> None:
+        self.name = name
+
+    @contextmanager
+    def prepare(self, dtype: Precision) -> Iterator[None]:
+        """Make ``dtype`` the type of new layers and constants."""
+        before = keras.config.floatx(), keras.config.dtype_policy()
+        with differentiate.wide_types(dtype):
+            keras.config.set_floatx(dtype)
+            keras.config.set_dtype_policy(dtype)
+            try:
+                yield
+            finally:
+                keras.config.set_floatx(before[0])
+                keras.config.set_dtype_policy(before[1])
+
+    def seed(self, seed: int) -> None:
+        """Make what follows repeatable."""
+        keras.utils.set_random_seed(seed)
+
+    def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
+        """The network; its layers take their type from :meth:`prepare`."""
+        return factory()
+
+    def tensors(self, value: Any) -> Any:
+        """NumPy arrays as tensors of the backend."""
+        return trees.convert(value, _tensor)
+
+    def arrays(self, value: Any) -> Any:
+        """Tensors as NumPy arrays."""
+        return trees.convert(value, _array)
+
+    def state(self, network: Any) -> State:
+        """All variables but the states of random generators."""
+        found: dict[str, Variable] = {}
+        aliases: dict[str, str] = {}
+        first: dict[int, str] = {}
+        for path, variable in _variables(network):
+            if id(variable) in first:
+                aliases[path] = first[id(variable)]
+                continue
+            first[id(variable)] = path
+            kind = "parameter" if variable.trainable else "buffer"
+            shape = tuple(variable.shape)
+            found[path] = Variable(path, shape, variable.dtype, bool(variable.trainable), kind)  # type: ignore[arg-type]
+        return State(found, aliases)
+
+    def resolve(self, network: Any, path: str) -> str:
+        """The first path of the variable at ``path``."""
+        variable = paths.find(network, path)
+        for name, other in _variables(network):
+            if other is variable:
+                return name
+        raise KeyError(path)
+
+    def read(self, network: Any, path: str) -> Array:
+        """A copy of one variable's values."""
+        return np.array(_array(_lookup(network, path).value))
+
+    def assign(self, network: Any, path: str, array: Array) -> None:
+        """Set one variable."""
+        variable = _lookup(network, path)
+        base.check_shape(path, variable.shape, array)
+        variable.assign(array.astype(variable.dtype))
+
+    def fan_in(self, shape: Sequence[int]) -> int:
+        """All axes but the last are summed over."""
+        return int(np.prod(shape[:-1]))
+
+    def run(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        """The outputs as NumPy."""
+        return self.arrays(self._call(network, arguments, training))
+
+    def gradients(
+        self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
+    ) -> dict[str, Array]:
+        """Gradients by every trainable variable."""
+        wanted = {p: v for p, v in _variables(network) if v.trainable}
+        unique = {id(v): (p, v) for p, v in reversed(wanted.items())}
+        names, variables = zip(*reversed(unique.values()), strict=True) if unique else ((), ())
+
+        def loss() -> Any:
+            outputs = [o for _, o in trees.leaves(self._call(network, arguments, training))]
+            return sum(keras.ops.sum(_real(o) * keras.ops.convert_to_tensor(_real_array(c)))
+                       for o, c in base.paired(outputs, cotangents))  # fmt: skip
+
+        found = differentiate.gradients(loss, network, variables)
+        return {
+            path: np.zeros(tuple(variable.shape)) if gradient is None else _array(gradient)
+            for path, variable, gradient in zip(names, variables, found, strict=True)
+        }
+
+    def disable_dropout(self, network: Any) -> None:
+        """Set every attribute that is a dropout rate to zero."""
+        for _, layer in paths.layers(network) if isinstance(network, keras.layers.Layer) else ():
+            for name in base.dropout_rates(layer, vars(layer)):
+                setattr(layer, name, 0.0)
+
+    def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
+        """What the batch normalisations count."""
+        found: dict[str, VarianceUpdate] = {}
+
+        def before(layer: Any, path: str, args: Any, kwargs: Any) -> None:
+            x = args[0] if args else kwargs["inputs"]
+            count = int(np.prod(x.shape)) // int(x.shape[layer.axis])
+            kept = found[path].kept if path in found else 1.0
+            found[path] = VarianceUpdate(kept * layer.momentum, count)
+
+        with ExitStack() as stack:
+            for path, layer in _layers(network):
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    stack.enter_context(_wrapped(layer, f"{path}.moving_variance".lstrip("."), before=before))
+            self.run(network, arguments, training=True)
+        return found
+
+    def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
+        """Every call of a layer, through a wrapped ``call``."""
+        found: list[Call] = []
+
+        def after(layer: Any, path: str, args: Any, kwargs: Any, output: Any) -> None:
+            given = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
+            found.append(Call(path, type(layer).__name__, self.arrays((args, given)), self.arrays(output)))
+
+        with ExitStack() as stack:
+            for path, layer in _layers(network):
+                stack.enter_context(_wrapped(layer, path, after=after))
+            self.run(network, arguments, training=False)
+        return found
+
+    def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        args, kwargs = self.tensors(arguments)
+        if isinstance(network, keras.layers.Layer) or "training" in inspect.signature(network).parameters:
+            kwargs = kwargs | {"training": training}
+        with differentiate.without_dropout():
+            return network(*args, **kwargs)
+
+
+@contextmanager
+def _wrapped(
+    layer: Any, path: str, before: Callable[..., None] | None = None, after: Callable[..., None] | None = None
+) -> Iterator[None]:
+    """Tell about every call of one layer."""
+    original = layer.call
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            before(layer, path, args, kwargs)
+        output = original(*args, **kwargs)
+        if after is not None:
+            after(layer, path, args, kwargs, output)
+        return output
+
+    object.__setattr__(layer, "call", call)
+    try:
+        yield
+    finally:
+        object.__delattr__(layer, "call")
+
+
+def _tensor(value: Any) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    dtype = keras.config.floatx() if value.dtype.kind == "f" else str(value.dtype)
+    return keras.ops.convert_to_tensor(value, dtype=dtype)
+
+
+def _array(value: Any) -> Any:
+    value = getattr(value, "value", value) if isinstance(value, keras.Variable) else value
+    if not keras.ops.is_tensor(value) and not hasattr(value, "__array__"):
+        return value
+    array = keras.ops.convert_to_numpy(value)
+    return array.astype("float32") if str(array.dtype) == "bfloat16" else np.asarray(array)
+
+
+def _real(value: Any) -> Any:
+    if "complex" not in str(value.dtype):
+        return value
+    return keras.ops.stack([keras.ops.real(value), keras.ops.imag(value)], axis=-1)
+
+
+def _real_array(value: Array) -> Array:
+    return np.stack([value, value], axis=-1) if value.dtype.kind == "c" else value
+
+
+def _layers(network: Any) -> list[tuple[str, Any]]:
+    return list(paths.layers(network)) if isinstance(network, keras.layers.Layer) else []
+
+
+def _variables(network: Any) -> list[tuple[str, Any]]:
+    return list(paths.variables(network)) if isinstance(network, keras.layers.Layer) else []
+
+
+def _lookup(network: Any, path: str) -> Any:
+    try:
+        return paths.find(network, path)
+    except KeyError:
+        for name, variable in _variables(network):
+            if name == path:
+                return variable
+        raise

@@ -1,0 +1,145 @@
+"""How Keras code is put together, for the targets ``keras`` and ``tensorflow``."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from netferry.frameworks.keras import names, training
+from netferry.ops import registry
+from netferry.ops.lowering import dotted
+from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
+from netferry.pivot.program import Program
+
+_TYPES = {
+    "Module": "layers.Layer", "Sequential": "Sequential", "Parameter": "Variable",
+}  # fmt: skip
+_PLAIN_TYPES = {"ModuleList": "list", "ModuleDict": "dict", "Shape": "tuple", "Dtype": "str", "Device": "str"}
+
+
+class KerasConventions:
+    """Keras as a target; ``prefix`` is where its names start."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prefix = "tf.keras" if name == "tensorflow" else "keras"
+
+    def prepare(self, program: Program) -> Program:
+        """Classes, methods, the training flag, parameters, initialisation: the Keras way."""
+        entry = {program.entry}
+        for definition in program.definitions:
+            _Conventions(self, program, entry).visit(definition.node)
+        training.thread(program)
+        return program
+
+    def reference(self, node: Reference) -> ast.expr | None:
+        """Neutral types as Keras classes."""
+        if node.kind == "Tensor":
+            return dotted("tf.Tensor" if self.name == "tensorflow" else "keras.KerasTensor")
+        if node.kind in _TYPES:
+            return dotted(f"{self.prefix}.{_TYPES[node.kind]}")
+        if node.kind in _PLAIN_TYPES:
+            return ast.Name(_PLAIN_TYPES[node.kind], ast.Load())
+        return None
+
+    def layer_attribute(self, node: LayerAttribute) -> ast.expr | None:
+        """A stock layer's parameter under its Keras name."""
+        found = {self.parameter_name(op, node.name) for op in node.ops}
+        if len(found) != 1 or None in found:
+            return None
+        return ast.Attribute(node.owner, str(found.pop()), ast.Load())
+
+    def parameter_name(self, op: str, parameter: str) -> str | None:
+        """The Keras name of a canonical parameter."""
+        for spelling in registry.get(op).spellings.get(self.name, ()):
+            for name, layout in spelling.params.items():
+                if layout.partition(":")[0].strip() == parameter:
+                    return name
+        return None
+
+    def layer_call(self, node: LayerCall) -> ast.expr | None:
+        """Keras layers are called like PyTorch's."""
+        return None
+
+    def imports(self, text: str, taken: set[str]) -> tuple[str, list[str]]:
+        """Short names and their imports."""
+        return names.shorten(text, self.name, taken)
+
+
+def conventions(name: str) -> KerasConventions:
+    """The conventions for a target."""
+    return KerasConventions(name)
+
+
+class _Conventions(ast.NodeTransformer):
+    """Rewrites the neutral structure of one definition."""
+
+    def __init__(self, conventions: KerasConventions, program: Program, entry: set[str]) -> None:
+        self.conventions = conventions
+        self.program = program
+        self.entry = entry
+        self.is_model = False
+        self.classes = {c.name for c in program.classes()}
+        self.in_module = False
+        self.class_name = ""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer = self.is_model, self.in_module
+        self.class_name = node.name
+        self.is_model = node.name in self.entry
+        self.in_module = any(isinstance(b, Reference) for b in node.bases) or any(
+            isinstance(b, ast.Name) and b.id in self.classes for b in node.bases
+        )
+        if self.is_model:
+            node.bases = [self._model_base(b) for b in node.bases]
+        self.generic_visit(node)
+        self.is_model, self.in_module = outer
+        return node
+
+    def _model_base(self, base: ast.expr) -> ast.expr:
+        if isinstance(base, Reference) and base.kind == "Module":
+            return ast.copy_location(dotted(f"{self.conventions.prefix}.Model"), base)
+        return base
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        if self.in_module and node.name == "forward":
+            node.name = "call"
+        self.generic_visit(node)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        if self.in_module and isinstance(node.value, ast.Name) and node.value.id == "self":
+            if node.attr == "forward":
+                node.attr = "call"
+            elif node.attr in (names.MODEL_RESERVED if self.is_model else names.RESERVED):
+                self.program.renamed[f"{self.class_name}.{node.attr}"] = f"{node.attr}_"
+                node.attr += "_"
+        elif node.attr == "forward":
+            node.attr = "call"
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.value, Op) and node.value.name.startswith("init_"):
+            return self._initialise(node, node.value)
+        return node
+
+    def _initialise(self, node: ast.Expr, op: Op) -> ast.AST:
+        """Keras makes a layer's variables when it is first called, so initialising one means setting its initialiser."""
+        target = op.operand("x")
+        initialiser: Any = op.replace(operands={"x": None})
+        if isinstance(target, LayerAttribute):
+            found = {self.conventions.parameter_name(o, target.name) for o in target.ops}
+            if len(found) == 1 and None not in found:
+                attribute = ast.Attribute(target.owner, f"{found.pop()}_initializer", ast.Store())
+                return _replacing(ast.Assign([attribute], initialiser), node)
+        assert target is not None
+        shape = ast.Attribute(target, "shape", ast.Load())
+        call = ast.Call(ast.Attribute(target, "assign", ast.Load()), [ast.Call(initialiser, [shape], [])], [])
+        return _replacing(ast.Expr(call), node)
+
+
+def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:
+    made.nf_replaces = getattr(original, "nf_replaces", original)  # type: ignore[attr-defined]
+    return ast.copy_location(made, original)

@@ -1,0 +1,88 @@
+"""From PyTorch objects back to the public names that the vocabulary uses."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import Any
+
+import torch
+
+from netferry.ops import registry
+
+_LIBRARIES = ("torch", "einops")
+
+
+def resolve(path: str) -> Any:
+    """The object of a dotted public path; raises AttributeError or ImportError."""
+    parts = path.split(".")
+    for split in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:split]))
+        except ImportError:
+            continue
+        for part in parts[split:]:
+            found = getattr(found, part)
+        return found
+    raise ImportError(path)
+
+
+@functools.cache
+def _known() -> tuple[dict[int, str], list[Any]]:
+    """Identity of every callable in the vocabulary -> its path (the objects are kept, so identities stay)."""
+    table: dict[int, str] = {}
+    kept: list[Any] = []
+    for path, _, spelling in registry.paths("torch"):
+        if spelling.kind in ("method", "attribute") or path.startswith("torch.Tensor."):
+            continue
+        try:
+            found = resolve(path)
+        except (ImportError, AttributeError):
+            continue
+        table.setdefault(id(found), path)
+        kept.append(found)
+    return table, kept
+
+
+def class_path(kind: type) -> str | None:
+    """The public path of a stock layer class (containers included); None for the user's own."""
+    module = kind.__module__
+    if module.partition(".")[0] not in _LIBRARIES:
+        return None
+    known = _known()[0].get(id(kind))
+    if known:
+        return known
+    if module.startswith("torch.nn.modules"):
+        return f"torch.nn.{kind.__name__}"
+    return f"{module}.{kind.__qualname__}"
+
+
+def callable_path(function: Any) -> str | None:
+    """The public path of a callable that belongs to PyTorch, or None."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    if function is torch.Tensor:
+        return "torch.Tensor"
+    if isinstance(function, type):
+        return class_path(function)
+    known = _known()[0].get(id(function))
+    if known:
+        return known
+    receiver = getattr(function, "__self__", None)
+    name = getattr(function, "__name__", type(function).__name__)
+    if isinstance(receiver, torch.Tensor):
+        return f"torch.Tensor.{name}"
+    module = getattr(function, "__module__", None) or ""
+    if isinstance(receiver, torch.nn.Module):
+        underlying = getattr(function, "__func__", None)
+        if underlying is not None and (underlying.__module__ or "").partition(".")[0] == "torch":
+            return f"torch.nn.{underlying.__qualname__}"
+        return None
+    if module.partition(".")[0] in _LIBRARIES:
+        short = module.replace("torch._C._nn", "torch.nn.functional").replace("torch.nn.modules.", "torch.nn.")
+        return f"{short}.{getattr(function, '__qualname__', name)}"
+    if isinstance(receiver, type(torch)) or type(function).__name__ in ("builtin_function_or_method", "OpOverloadPacket"):
+        owner = getattr(receiver, "__name__", "")
+        if owner.startswith("torch"):
+            return f"{owner}.{name}".replace("torch._C._VariableFunctions", "torch").replace("torch._C._nn", "torch.nn.functional")
+    return None

@@ -1,0 +1,385 @@
+"""How PyTorch code is put together: modules, containers, parameters, and what has no meaning elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from netferry.frameworks.torch.names import callable_path, class_path
+from netferry.frameworks.torch.probe import TorchProbe
+from netferry.ops import registry
+from netferry.pivot.nodes import LayerAttribute, Op, constant
+from netferry.pivot.render import list_of_arguments
+from netferry.reader import MISSING, Reader
+
+Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | None | object"]
+
+_ANNOTATIONS = {
+    "torch.Tensor": "Tensor", "torch.nn.Module": "Module", "torch.nn.Sequential": "Sequential",
+    "torch.nn.ModuleList": "ModuleList", "torch.nn.ModuleDict": "ModuleDict", "torch.nn.Parameter": "Parameter",
+    "torch.nn.parameter.Parameter": "Parameter", "torch.Size": "Shape", "torch.dtype": "Dtype", "torch.device": "Device",
+    "torch.LongTensor": "Tensor", "torch.FloatTensor": "Tensor", "torch.BoolTensor": "Tensor",
+}  # fmt: skip
+_RECEIVER = {"to", "cuda", "cpu", "eval", "train", "float", "double", "half", "bfloat16", "type", "requires_grad_", "share_memory"}
+_ERASED = (
+    "torch.no_grad", "torch.enable_grad", "torch.set_grad_enabled", "torch.inference_mode", "torch.autocast",
+    "torch.amp.autocast_mode.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.jit.", "torch._jit_internal.", "torch.fx.", "torch.manual_seed",
+    "torch.compiler.", "torch._dynamo.", "torch.utils.checkpoint.set", "torch.cuda.", "torch.backends.", "torch.profiler.",
+    "torch.autograd.profiler.", "torchvision.utils._log_api_usage_once", "torchvision.models._api.register_model",
+    "torchvision.models._utils.handle_legacy_interface", "torch.set_default_dtype", "torch.set_num_threads",
+)  # fmt: skip
+
+
+def _qualified(value: Any) -> str:
+    if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
+        value = type(value)
+    module = getattr(value, "__module__", "") or ""
+    name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
+    if isinstance(value, type(torch)):
+        return value.__name__
+    return f"{module}.{name}".replace("torch.autograd.grad_mode.", "torch.")
+
+
+class TorchConventions(TorchProbe):
+    """PyTorch as a source."""
+
+    libraries = frozenset({"torch", "torchvision", "einops", "torchaudio"})
+
+    def is_module(self, value: Any) -> bool:
+        """Whether a value is an ``nn.Module`` instance."""
+        return isinstance(value, torch.nn.Module)
+
+    def is_container(self, path: str) -> bool:
+        """Whether a class path is that of a container."""
+        return path in ("torch.nn.Sequential", "torch.nn.Module")
+
+    def value(self, value: Any) -> ast.expr | None:
+        """dtypes as canonical strings, numbers as they are."""
+        if isinstance(value, torch.dtype):
+            return constant(str(value).removeprefix("torch."))
+        if isinstance(value, float) and value in (math.pi, math.e):
+            return constant(value)
+        if isinstance(value, float) and math.isinf(value):
+            return constant(value)
+        return None
+
+    def annotation(self, value: Any) -> str | None:
+        """The neutral name of a PyTorch type."""
+        path = callable_path(value) if isinstance(value, type) else None
+        return _ANNOTATIONS.get(path or "")
+
+    def erased(self, value: Any) -> bool:
+        """Scripting, autograd modes, logging and model registries mean nothing elsewhere."""
+        if value is MISSING:
+            return False
+        return _qualified(value).startswith(_ERASED)
+
+    def tensor_path(self, attribute: str) -> str:
+        """The path of a tensor attribute or method."""
+        return f"torch.Tensor.{attribute}"
+
+    def guess_method(self, reader: Reader, node: ast.Call) -> str | None:
+        """An unobserved method call that can only be a tensor's."""
+        assert isinstance(node.func, ast.Attribute)
+        name = node.func.attr
+        if name in _PYTHON_METHODS or reader.static(node.func.value) is not MISSING:
+            return None
+        path = self.tensor_path(name)
+        return path if any(s.kind == "method" for _, s in registry.find(path)) else None
+
+    def guess_attribute(self, reader: Reader, node: ast.Attribute) -> bool:
+        """An unobserved attribute that can only be a tensor's."""
+        if reader.values(node) or reader.values(node.value):
+            return False
+        return node.attr in ("shape", "ndim") and isinstance(node.value, ast.Name) and reader.static(node.value) is MISSING
+
+    def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+        """``self.training``, and parameters of stock layers."""
+        if not owners or not self.is_module(owners[0]):
+            if node.attr == "training" and isinstance(node.value, ast.Name) and node.value.id == "self":
+                return Op("is_training", {}, site=reader.site(node))
+            return None
+        if node.attr == "training":
+            return Op("is_training", {}, site=reader.site(node))
+        return self._layer_attribute(reader, node, owners)
+
+    def _layer_attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+        names: dict[str, None] = {}
+        for owner in owners:
+            path = next((class_path(k) for k in type(owner).__mro__ if class_path(k)), None)
+            for op, spelling in registry.find(path or ""):
+                entry = spelling.params.get(node.attr)
+                if entry is not None:
+                    names[op.name] = None
+                break
+        if not names:
+            return None
+        return LayerAttribute(reader.visit(node.value), node.attr, tuple(names), reader.site(node))
+
+    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | None | object:
+        """Containers, parameters, buffers and walks over modules."""
+        rule = _RULES.get(path)
+        if rule is not None:
+            return rule(self, reader, node)
+        if path.startswith("torch.nn.Module.") and path.rpartition(".")[2] in _RECEIVER:
+            assert isinstance(node.func, ast.Attribute)
+            return reader.visit(node.func.value)  # type: ignore[no-any-return]
+        if path.endswith(".__init__") and path != "torch.nn.Module.__init__":
+            return self._super_init(reader, node, path.removesuffix(".__init__"))
+        if path.startswith(_PLAIN):
+            reader.generic_visit(node)
+            return node
+        return MISSING
+
+    def _super_init(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
+        """``super().__init__(...)`` of a class that extends a stock layer."""
+        for op, spelling in registry.find(path):
+            if spelling.layer:
+                made = reader._op(node, op, spelling, [torch.nn.Module])  # noqa: SLF001
+                made.complete = True  # type: ignore[attr-defined]
+                return made
+        return MISSING
+
+    def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
+        """Statements that vanish or change their form."""
+        match node:
+            case ast.Expr(value=ast.Call() as call):
+                return self._bare_call(reader, node, call)
+            case ast.With():
+                return self._with(reader, node)
+            case ast.If():
+                return self._if(reader, node)
+            case ast.Assert():
+                return self._assert(reader, node)
+        return None
+
+    def _bare_call(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
+        callees = reader.facts.callees.get(getattr(call, "nf_id", -1), [])
+        callee = callees[0] if callees else reader.static(call.func)
+        if self.erased(callee):
+            return []
+        path = callable_path(callee) if callee is not MISSING else None
+        name = (path or "").rpartition(".")[2]
+        if name == "_assert" and len(call.args) == 2:
+            made: ast.stmt = ast.Assert(reader.visit(call.args[0]), reader.visit(call.args[1]))
+            return [_replacing(made, node)]
+        if (path or "").startswith("torch.nn.") and name in ("register_buffer", "register_parameter"):
+            return self._register(reader, node, call, buffer=name == "register_buffer")
+        if (path or "").startswith("torch.nn.") and name in ("add_module", "register_module"):
+            return self._add_module(reader, node, call, callee)
+        if (path or "").startswith("torch.nn.Module.") and name in _RECEIVER | {"load_state_dict", "zero_grad"}:
+            return [] if name != "load_state_dict" else None
+        if path == "torch.nn.Module.apply":
+            return self._apply(reader, node, call)
+        return None
+
+    def _register(self, reader: Reader, node: ast.Expr, call: ast.Call, *, buffer: bool) -> list[ast.stmt]:
+        assert isinstance(call.func, ast.Attribute)
+        given = dict(zip(("name", "tensor", "persistent"), call.args, strict=False))
+        given |= {{"param": "tensor"}.get(k.arg or "", k.arg or ""): k.value for k in call.keywords}
+        value = reader.visit(given["tensor"])
+        if buffer and not (isinstance(value, ast.Constant) and value.value is None):
+            value = Op("buffer", {"x": value}, site=reader.site(call))
+            value.nf_id = getattr(call, "nf_id", -1)  # type: ignore[attr-defined]
+        return [_replacing(_set(reader.visit(call.func.value), given["name"], value, reader), node)]
+
+    def _add_module(self, reader: Reader, node: ast.Expr, call: ast.Call, callee: Any) -> list[ast.stmt]:
+        assert isinstance(call.func, ast.Attribute)
+        given = dict(zip(("name", "module"), call.args, strict=False)) | {k.arg or "": k.value for k in call.keywords}
+        owner, item = reader.visit(call.func.value), reader.visit(given["module"])
+        if isinstance(getattr(callee, "__self__", None), torch.nn.Sequential):
+            return [_replacing(ast.Expr(Op("append_to_sequence", {"module": owner, "item": item})), node)]
+        return [_replacing(_set(owner, given["name"], item, reader), node)]
+
+    def _apply(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt]:
+        assert isinstance(call.func, ast.Attribute)
+        walk = Op("modules", {"module": reader.visit(call.func.value)})
+        body = ast.Expr(ast.Call(reader.visit(call.args[0]), [ast.Name("module", ast.Load())], []))
+        return [_replacing(ast.For(ast.Name("module", ast.Store()), walk, [body], []), node)]
+
+    def _with(self, reader: Reader, node: ast.With) -> list[ast.stmt] | None:
+        contexts = [i.context_expr for i in node.items]
+        if not all(self.erased(reader.static(c.func if isinstance(c, ast.Call) else c)) for c in contexts):
+            return None
+        made: list[ast.stmt] = []
+        for statement in node.body:
+            result = reader.visit(statement)
+            made.extend(result if isinstance(result, list) else [result] if result is not None else [])
+        for statement in made:
+            statement.nf_dedent = True  # type: ignore[attr-defined]
+        return [_replacing(s, node) if not hasattr(s, "nf_memory") else s for s in made]
+
+    def _if(self, reader: Reader, node: ast.If) -> list[ast.stmt] | None:
+        """Branches on scripting or tracing are decided: generated code is plain Python."""
+        decided = self._decided(reader, node.test)
+        if decided is None:
+            return None
+        made: list[ast.stmt] = []
+        for statement in node.body if decided else node.orelse:
+            result = reader.visit(statement)
+            made.extend(result if isinstance(result, list) else [result] if result is not None else [])
+        return made
+
+    def _decided(self, reader: Reader, test: ast.expr) -> bool | None:
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            inner = self._decided(reader, test.operand)
+            return None if inner is None else not inner
+        if isinstance(test, ast.BoolOp):
+            parts = [self._decided(reader, v) for v in test.values]
+            if isinstance(test.op, ast.And) and False in parts:
+                return False
+            if isinstance(test.op, ast.Or) and True in parts:
+                return True
+            return None
+        if isinstance(test, ast.Call) and not test.args:
+            name = _qualified(reader.static(test.func))
+            if name.startswith(("torch.jit.", "torch._jit_internal.", "torch.compiler.", "torch.onnx.", "torch.cuda.is_available", "torch._C._get_tracing_state")):
+                return False
+        return None
+
+    def _assert(self, reader: Reader, node: ast.Assert) -> list[ast.stmt] | None:
+        return None
+
+
+_PLAIN = ("torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
+_PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
+
+
+def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:
+    made.nf_replaces = original  # type: ignore[attr-defined]
+    return ast.copy_location(made, original)
+
+
+def _set(owner: ast.expr, name: ast.expr, value: ast.expr, reader: Reader) -> ast.stmt:
+    """``owner.name = value``, or ``setattr`` for a computed name."""
+    if isinstance(name, ast.Constant) and isinstance(name.value, str) and name.value.isidentifier():
+        return ast.Assign([ast.Attribute(owner, name.value, ast.Store())], value)
+    return ast.Expr(ast.Call(ast.Name("setattr", ast.Load()), [owner, reader.visit(name), value], []))
+
+
+def _sequential(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    if len(node.args) == 1 and not isinstance(node.args[0], ast.Starred):
+        seen = reader.values(node.args[0])
+        if seen and isinstance(seen[0], dict):
+            return _sequential_of_dict(reader, node)
+    layers = list_of_arguments(node)
+    layers.elts = [reader.visit(e) for e in layers.elts]
+    listing: ast.expr = layers
+    if len(layers.elts) == 1 and isinstance(layers.elts[0], ast.Starred):
+        listing = layers.elts[0].value
+        if any(not isinstance(v, list) for v in reader.values(node.args[0].value)):  # type: ignore[attr-defined]
+            listing = ast.Call(ast.Name("list", ast.Load()), [listing], [])
+    return _layers(reader, node, listing)
+
+
+def _layers(reader: Reader, node: ast.Call, listing: ast.expr) -> ast.expr:
+    instances = reader.values(node)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "__init__":
+        return ast.Call(reader.visit(node.func), [listing], [])
+    if isinstance(listing, ast.List) and not listing.elts and instances and all(len(i) == 0 for i in instances):
+        return Op("identity", {}, layer=True, site=reader.site(node))
+    made = Op("sequential", {"layers": listing}, layer=True, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    return made
+
+
+def _sequential_of_dict(reader: Reader, node: ast.Call) -> ast.expr:
+    given = node.args[0]
+    if isinstance(given, ast.Call) and given.args and isinstance(given.args[0], ast.List):
+        pairs = given.args[0].elts
+        if all(isinstance(p, ast.Tuple) and len(p.elts) == 2 for p in pairs):
+            return _layers(reader, node, ast.List([reader.visit(p.elts[1]) for p in pairs], ast.Load()))  # type: ignore[attr-defined]
+    values = ast.Call(ast.Attribute(reader.visit(given), "values", ast.Load()), [], [])
+    return _layers(reader, node, ast.Call(ast.Name("list", ast.Load()), [values], []))
+
+
+def _container(name: str, empty: type[ast.List] | type[ast.Dict]) -> Rule:
+    def rule(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+        if node.args:
+            given = reader.visit(node.args[0])
+            if isinstance(given, ast.GeneratorExp):
+                given = ast.ListComp(given.elt, given.generators)
+            elif not isinstance(given, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Name):
+                seen = reader.values(node.args[0])
+                if empty is ast.List and any(not isinstance(v, list) for v in seen):
+                    given = ast.Call(ast.Name("list", ast.Load()), [given], [])
+        else:
+            given = ast.List([], ast.Load()) if empty is ast.List else ast.Dict([], [])
+        return Op(name, {"modules": given}, layer=True, site=reader.site(node))
+
+    return rule
+
+
+def _parameter(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    given = dict(zip(("data", "requires_grad"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
+    attributes = {"trainable": reader.visit(given["requires_grad"])} if "requires_grad" in given else {}
+    made = Op("parameter", {"x": reader.visit(given["data"])}, attributes, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
+def _buffer(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    made = Op("buffer", {"x": reader.visit(node.args[0])}, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    return made
+
+
+def _walk(name: str) -> Rule:
+    def rule(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+        assert isinstance(node.func, ast.Attribute)
+        return Op(name, {"module": reader.visit(node.func.value)}, site=reader.site(node))
+
+    return rule
+
+
+def _append(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    assert isinstance(node.func, ast.Attribute)
+    return Op("append_to_sequence", {"module": reader.visit(node.func.value), "item": reader.visit(node.args[0])})
+
+
+def _checkpoint(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """Gradient checkpointing changes memory, not results."""
+    function, *args = [reader.visit(a) for a in node.args]
+    return ast.Call(function, args, [])
+
+
+def _false(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return ast.Constant(False)
+
+
+def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``super().forward(x)`` of a class that extends a stock layer."""
+    reader.generic_visit(node)
+    return node
+
+
+_RULES: dict[str, Rule] = {
+    "torch.nn.Sequential": _sequential,
+    "torch.nn.Sequential.__init__": _sequential,
+    "torch.nn.Sequential.append": _append,
+    "torch.nn.ModuleList": _container("module_list", ast.List),
+    "torch.nn.ParameterList": _container("module_list", ast.List),
+    "torch.nn.ModuleDict": _container("module_dict", ast.Dict),
+    "torch.nn.ParameterDict": _container("module_dict", ast.Dict),
+    "torch.nn.Parameter": _parameter,
+    "torch.nn.parameter.Parameter": _parameter,
+    "torch.nn.Buffer": _buffer,
+    "torch.nn.Module.modules": _walk("modules"),
+    "torch.nn.Module.children": _walk("children"),
+    "torch.nn.Module.parameters": _walk("parameters"),
+    "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torch.jit.is_scripting": _false,
+    "torch._jit_internal.is_scripting": _false,
+    "torch.jit.is_tracing": _false,
+    "torch.nn.Sequential.forward": _forward,
+}
+
+
+def conventions(name: str) -> TorchConventions:
+    """The conventions for the source framework."""
+    return TorchConventions()

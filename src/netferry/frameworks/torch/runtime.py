@@ -1,0 +1,237 @@
+"""Building and running PyTorch networks for verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+
+from netferry import trees
+from netferry.frameworks import base
+from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
+
+_DROPOUTS = frozenset(
+    f"{kind}{inplace}"
+    for kind in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d", "dropout2d", "dropout3d")
+    for inplace in ("", "_")
+)
+
+
+class _WithoutDropout(TorchFunctionMode):
+    """Makes the dropout functions return their input, so that two training runs agree."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in _DROPOUTS:
+            return args[0] if args else kwargs["input"]
+        if name == "scaled_dot_product_attention":
+            rate = 4  # its position among the arguments
+            args, kwargs = (*args[:rate], *([0.0] if args[rate:] else []), *args[rate + 1 :]), dict(kwargs)
+            kwargs.pop("dropout_p", None)
+        return func(*args, **kwargs)
+
+
+class TorchRuntime:
+    """PyTorch on the CPU."""
+
+    variance_ddof = 1
+
+    def __init__(self, name: str = "torch") -> None:
+        self.name = name
+
+    @contextmanager
+    def prepare(self, dtype: Precision) -> Iterator[None]:
+        """Make ``dtype`` the default type."""
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(getattr(torch, dtype))
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
+    def seed(self, seed: int) -> None:
+        """Make what follows repeatable."""
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the networks themselves may draw from it
+
+    def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
+        """The network with its floating state in ``dtype``."""
+        network = factory()
+        if isinstance(network, torch.nn.Module):
+            wanted = getattr(torch, dtype)
+            network._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
+        return network
+
+    def tensors(self, value: Any) -> Any:
+        """NumPy arrays as tensors of their own memory."""
+        return trees.convert(value, _tensor)
+
+    def arrays(self, value: Any) -> Any:
+        """Tensors as NumPy arrays."""
+        return trees.convert(value, _array)
+
+    def state(self, network: Any) -> State:
+        """Parameters and buffers; a shared one is listed under its first path."""
+        variables: dict[str, Variable] = {}
+        aliases: dict[str, str] = {}
+        first: dict[int, str] = {}
+        for path, tensor in _named(network):
+            if id(tensor) in first:
+                aliases[path] = first[id(tensor)]
+                continue
+            first[id(tensor)] = path
+            parameter = isinstance(tensor, torch.nn.Parameter)
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            kind = "parameter" if parameter else "buffer"
+            variables[path] = Variable(path, tuple(tensor.shape), dtype, tensor.requires_grad, kind)  # type: ignore[arg-type]
+        return State(variables, aliases)
+
+    def resolve(self, network: Any, path: str) -> str:
+        """The first path of the tensor at ``path``."""
+        tensor = _lookup(network, path)
+        for name, other in _named(network):
+            if other is tensor:
+                return name
+        raise KeyError(path)
+
+    def read(self, network: Any, path: str) -> Array:
+        """A copy of one tensor's values."""
+        return np.array(_array(_lookup(network, path)))
+
+    def assign(self, network: Any, path: str, array: Array) -> None:
+        """Copy values into one tensor."""
+        tensor = _lookup(network, path)
+        base.check_shape(path, tensor.shape, array)
+        with torch.no_grad():
+            tensor.copy_(torch.from_numpy(np.array(array)))
+
+    def fan_in(self, shape: Sequence[int]) -> int:
+        """All axes but the first are summed over."""
+        return int(np.prod(shape[1:]))
+
+    def run(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        """The outputs as NumPy."""
+        with torch.no_grad():
+            return self.arrays(self._call(network, arguments, training))
+
+    def gradients(
+        self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
+    ) -> dict[str, Array]:
+        """Gradients by every parameter that requires one."""
+        outputs = [o for _, o in trees.leaves(self._call(network, arguments, training))]
+        parts = [
+            (torch.view_as_real(o) * torch.from_numpy(c)[..., None] if o.is_complex() else o * torch.from_numpy(c)).sum()
+            for o, c in base.paired(outputs, cotangents)
+            if o.requires_grad
+        ]
+        wanted = {p: _lookup(network, p) for p, v in self.state(network).variables.items() if v.trainable}
+        if not parts:
+            raise ValueError("no output depends on a parameter")
+        found = torch.autograd.grad(torch.stack(parts).sum(), list(wanted.values()), allow_unused=True)
+        return {
+            path: np.zeros(tuple(tensor.shape)) if gradient is None else _array(gradient)
+            for (path, tensor), gradient in zip(wanted.items(), found, strict=True)
+        }
+
+    def disable_dropout(self, network: Any) -> None:
+        """Set every attribute that is a dropout rate to zero."""
+        for module in _modules(network):
+            for name in base.dropout_rates(module, vars(module)):
+                setattr(module, name, 0.0)
+
+    def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
+        """What the normalisation layers with running statistics count."""
+        found: dict[str, VarianceUpdate] = {}
+
+        def before(module: Any, inputs: Any, path: str) -> None:
+            batched, x = isinstance(module, torch.nn.modules.batchnorm._BatchNorm), inputs[0]
+            count = x.numel() // x.shape[1] // (1 if batched else x.shape[0])
+            seen = int(module.num_batches_tracked) + 1
+            momentum = 1 / seen if module.momentum is None else module.momentum
+            kept = found[path].kept if path in found else 1.0
+            found[path] = VarianceUpdate(kept * (1 - momentum), count)
+
+        with ExitStack() as stack:
+            for name, module in _named_modules(network):
+                if isinstance(module, torch.nn.modules.batchnorm._NormBase) and module.running_var is not None:
+                    path = self.resolve(network, f"{name}.running_var".lstrip("."))
+                    handle = module.register_forward_pre_hook(lambda m, i, path=path: before(m, i, path))
+                    stack.callback(handle.remove)
+            self.run(network, arguments, training=True)
+        return found
+
+    def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
+        """Every call of a submodule, through forward hooks."""
+        found: list[Call] = []
+
+        def after(module: Any, args: Any, kwargs: Any, output: Any, path: str) -> None:
+            kind = type(module).__name__
+            found.append(Call(path, kind, self.arrays((args, kwargs)), self.arrays(output)))
+
+        with ExitStack() as stack:
+            for name, module in _named_modules(network):
+                handle = module.register_forward_hook(
+                    lambda m, a, k, o, name=name: after(m, a, k, o, name), with_kwargs=True
+                )
+                stack.callback(handle.remove)
+            self.run(network, arguments, training=False)
+        return found
+
+    def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        if isinstance(network, torch.nn.Module):
+            network.train(training)
+        args, kwargs = self.tensors(arguments)
+        if not training:
+            return network(*args, **kwargs)
+        with _WithoutDropout():
+            return network(*args, **kwargs)
+
+
+def _tensor(value: Any) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    # A copy: networks may write into their inputs.
+    tensor = torch.from_numpy(np.array(value))
+    return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
+
+
+def _array(value: Any) -> Any:
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu().resolve_conj().resolve_neg()
+    if value.is_sparse:
+        value = value.to_dense()
+    # Copied where nothing else is: what a network returns may be memory that it changes later.
+    return np.array((value.float() if value.dtype == torch.bfloat16 else value).numpy())
+
+
+def _named(network: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(network, torch.nn.Module):
+        yield from network.named_parameters(remove_duplicate=False)
+        yield from network.named_buffers(remove_duplicate=False)
+
+
+def _named_modules(network: Any) -> list[tuple[str, torch.nn.Module]]:
+    return list(network.named_modules()) if isinstance(network, torch.nn.Module) else []
+
+
+def _modules(network: Any) -> list[torch.nn.Module]:
+    return [module for _, module in _named_modules(network)]
+
+
+def _lookup(network: Any, path: str) -> torch.Tensor:
+    found = network
+    for part in path.split("."):
+        if not hasattr(found, part):
+            raise KeyError(path)
+        found = getattr(found, part)
+    if not isinstance(found, torch.Tensor):
+        raise KeyError(path)
+    return found

@@ -1,0 +1,328 @@
+"""The whole job: read, write, carry weights, verify."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import time
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from netferry.assemble import Assembler
+from netferry.diagnostics import FAILED, INCOMPLETE, MIGRATED, Diagnostic, NetferryError, failure
+from netferry.frameworks import catalog as frameworks
+from netferry.inputs import InputSpec
+from netferry.inputs import specs as input_specs
+from netferry.observe.run import Observation, observe
+from netferry.passes.layout.bound import tensors
+from netferry.passes.layout.edit import apply as apply_layout
+from netferry.passes.layout.orders import is_identity
+from netferry.passes.layout.solve import Layout, solve
+from netferry.pivot.program import Program
+from netferry.project import Project, load
+from netferry.weights.build import build_map
+from netferry.weights.map import WeightMap
+from netferry.writer import Written, write
+
+Progress = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    return None
+
+
+@dataclass
+class Reading:
+    """A source that has been read: what it is, how it is built and called, and its pivot."""
+
+    project: Project
+    framework: str
+    entry: str
+    entry_reason: str
+    call: str
+    specs: list[InputSpec]
+    input_reason: str
+    observation: Observation
+    program: Program
+    timings: dict[str, float]
+
+
+@dataclass
+class Migration:
+    """A finished migration; see ``netferry.migrate``."""
+
+    reading: Reading
+    to: str
+    code: str
+    written: Written
+    layout: Layout
+    weight_map: WeightMap
+    diagnostics: list[Diagnostic]
+    verification: Any = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def pivot(self) -> Program:
+        """The pivot program; ``str()`` of it is its text form."""
+        return self.reading.program
+
+    @property
+    def status(self) -> int:
+        """The exit status that this result stands for."""
+        complete = not any(d.severity != "info" for d in self.diagnostics)
+        verified = self.verification is not None and self.verification.passed
+        return MIGRATED if complete and verified else INCOMPLETE
+
+    @functools.cached_property
+    def summary(self) -> dict[str, Any]:
+        """What was found and translated, in numbers."""
+        program = self.reading.program
+        return {
+            "source_framework": frameworks.get(self.reading.framework).title,
+            "target_framework": frameworks.get(self.to).title,
+            "entry": self.reading.call, "entry_reason": self.reading.entry_reason,
+            "inputs": [str(s) for s in self.reading.specs], "input_reason": self.reading.input_reason,
+            "classes": len(program.classes()), "calls": program.observed + program.assumed,
+            "observed": program.observed, "assumed": program.assumed, "unsupported": len(self.written.holes),
+            "arrays": len(self.weight_map.entries), "numbers": self.weight_map.numbers,
+        }  # fmt: skip
+
+    def build(self) -> Any:
+        """A new instance of the generated network."""
+        namespace = self.module().__dict__
+        return eval(self.written.call, namespace)  # noqa: S307 - our own generated call
+
+    def module(self) -> types.ModuleType:
+        """The generated code, loaded."""
+        if "_module" not in self.__dict__:
+            made = types.ModuleType("migrated")
+            exec(compile(self.code, "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
+            self.__dict__["_module"] = made
+        return self.__dict__["_module"]  # type: ignore[no-any-return]
+
+    def transfer(self, source: Any, target: Any) -> Any:
+        """Copy every weight of a source instance into a target instance."""
+        from netferry.weights.transfer import transfer
+
+        return transfer(
+            frameworks.get(self.reading.framework).runtime(), source, frameworks.get(self.to).runtime(), target,
+            self.weight_map,
+        )  # fmt: skip
+
+    @functools.cached_property
+    def input_orders(self) -> list[tuple[int, ...] | None]:
+        """Per tensor input, the permutation from the source's axes to the target's (None: the same)."""
+        return [_perm(self.layout, t) for t in self.reading.observation.recording.inputs]
+
+    @functools.cached_property
+    def output_orders(self) -> list[tuple[int, ...] | None]:
+        """Per tensor output, likewise."""
+        return [_perm(self.layout, t) for t in tensors(self.reading.observation.recording.outputs)]
+
+    def convert_inputs(self, *arrays: Any) -> tuple[Any, ...]:
+        """NumPy arrays in the source's layout -> in the target's."""
+        return _converted(arrays, self.input_orders, back=False)
+
+    def convert_outputs(self, *arrays: Any) -> tuple[Any, ...]:
+        """NumPy arrays in the target's layout -> in the source's."""
+        return _converted(arrays, self.output_orders, back=True)
+
+    def verify(self) -> Any:
+        """Compare both networks by running them; see ``netferry.verify``."""
+        from netferry.verify.migration import verify_migration
+
+        started = time.perf_counter()
+        self.verification = verify_migration(self)
+        self.timings["verify"] = time.perf_counter() - started
+        return self.verification
+
+
+def _perm(layout: Layout, tensor: Any) -> tuple[int, ...] | None:
+    order = layout.order(tensor)
+    return None if is_identity(order) else order
+
+
+def _converted(arrays: Sequence[Any], orders: Sequence[tuple[int, ...] | None], *, back: bool) -> tuple[Any, ...]:
+    made = []
+    for index, array in enumerate(arrays):
+        order = orders[index] if index < len(orders) else None
+        if order is None:
+            made.append(array)
+            continue
+        axes = tuple(order.index(a) for a in range(len(order))) if back else order
+        made.append(array.transpose(axes))
+    return tuple(made)
+
+
+class _Clock:
+    def __init__(self, progress: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._progress = progress
+
+    @contextmanager
+    def stage(self, name: str, message: str) -> Iterator[None]:
+        self._progress(message)
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+def read(
+    source: str | Path, entry: str | None, call: str | None, inputs: Sequence[Any] | None, *, prelude: str = "",
+    static: bool = False, progress: Progress = _quiet, tab: str = "",
+) -> Reading:  # fmt: skip
+    """Read a source into a pivot program."""
+    clock = _Clock(progress)
+    with clock.stage("project", "reading the source"):
+        project = load(source, entry, tab=tab)
+        framework = frameworks.detect(project)
+    frontend = frameworks.get(framework).reading()
+    with clock.stage("project", "finding the network"):
+        found, reason, call = _entry(project, framework, call)
+    specs = input_specs(inputs)
+    input_reason = "given"
+    if inputs is None:
+        with clock.stage("guess", "guessing the input"):
+            specs, input_reason = frameworks.get(framework).guess(project, found, call)
+    with clock.stage("observe", "running the network in shapes"):
+        observation = observe(project, frontend, found, call, specs, prelude)
+    with clock.stage("read", "reading the network"):
+        program = Assembler(project, observation, frontend).run(found)
+    return Reading(project, framework, found, reason, call, specs, input_reason, observation, program, clock.seconds)
+
+
+def _entry(project: Project, framework: str, call: str | None) -> tuple[str, str, str]:
+    from netferry.project.candidates import guess_call, guess_entry
+
+    if project.entry:
+        return project.entry, "given", call or guess_call(project.main, project.entry)
+    if call:
+        name = _called(call)
+        return name, "given", call
+    bases, base = frameworks.get(framework).bases()
+    found = guess_entry(project, bases, base)
+    project.main = found.file
+    return found.name, found.reason, found.call
+
+
+def _called(call: str) -> str:
+    try:
+        node: ast.AST = ast.parse(call, mode="eval").body
+    except SyntaxError as error:
+        raise failure("NF064", f"the call {call!r} is not Python: {error.msg}") from error
+    while isinstance(node, ast.Call | ast.Attribute):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def migrate(
+    source: str | Path, *, to: str, entry: str | None = None, call: str | None = None, inputs: Sequence[Any] | None = None,
+    layout: str = "native", verify: bool = True, static: bool = False, prelude: str = "", progress: Progress = _quiet,
+    tab: str = "",
+) -> Migration:  # fmt: skip
+    """Migrate a network's source code to another framework.
+
+    Args:
+        source: ``.py`` file, package folder, importable name or notebook; ``SOURCE:ENTRY`` names the network.
+        to: ``torch``, ``tensorflow``, ``keras`` or ``flax``.
+        entry: class or builder function; found when left out.
+        call: expression that builds the network: ``"ResNet18(num_classes=10)"``.
+        inputs: what the network is called with: ``"2x3x32x32"``, dicts, or NumPy arrays.
+        layout: ``native`` uses the target's own axis order throughout, ``source`` keeps the interface.
+        verify: compare both networks by running them.
+
+    Raises:
+        NetferryError: nothing could be migrated; the error says where, why and what to do.
+    """
+    frameworks.get(to)
+    reading = read(source, entry, call, inputs, prelude=prelude, static=static, progress=progress, tab=tab)
+    clock = _Clock(progress)
+    with clock.stage("passes", "laying out axes"):
+        found = solve(reading.observation.recording, keep_interface=layout == "source")
+        apply_layout(reading.program, found)
+    with clock.stage("write", "writing the target"):
+        written = write(reading.program, frameworks.get(to).writing())
+    with clock.stage("weights", "mapping the weights"):
+        weight_map = build_map(reading.observation, written, found, reading.framework, to)
+    made = Migration(
+        reading, to, written.code, written, found, weight_map, _diagnostics(written), timings=reading.timings | clock.seconds
+    )
+    if verify:
+        progress("verifying")
+        made.diagnostics.extend(_verified(made))
+    return made
+
+
+def _verified(migration: Migration) -> list[Diagnostic]:
+    if any(h.reached for h in migration.written.holes):
+        return []
+    result = migration.verify()
+    if result.passed:
+        return []
+    code = {"mismatch": "NF050", "unverified": "NF051"}.get(result.status, "NF052")
+    return [Diagnostic(code, "error" if code != "NF051" else "warning", "", 0, 0, result.reason or "the networks differ", "")]
+
+
+def _diagnostics(written: Written) -> list[Diagnostic]:
+    found: dict[tuple[str, int, str], Diagnostic] = {}
+    for hole in written.holes:
+        file, line = hole.file, hole.line
+        severity = "error" if hole.reached else "warning"
+        found.setdefault(
+            (file, line, hole.reason),
+            Diagnostic("NF030" if hole.reached else "NF033", severity, file, line, hole.column, hole.reason, hole.hint),
+        )
+    return list(found.values())
+
+
+def check(
+    source: str | Path, *, to: str | None = None, entry: str | None = None, call: str | None = None,
+    inputs: Sequence[Any] | None = None, static: bool = False, progress: Progress = _quiet,
+) -> Checked:  # fmt: skip
+    """Read only: what would migrate, what would not, and why."""
+    if to is not None:
+        made = migrate(source, to=to, entry=entry, call=call, inputs=inputs, static=static, verify=False, progress=progress)
+        return Checked(made.summary, made.diagnostics)
+    reading = read(source, entry, call, inputs, static=static, progress=progress)
+    holes = [
+        Diagnostic("NF030", "error", h.site.file, h.site.line, h.site.column, h.reason, h.hint)
+        for h in reading.program.holes if h.site is not None
+    ]  # fmt: skip
+    program = reading.program
+    summary = {
+        "source_framework": frameworks.get(reading.framework).title, "entry": reading.call,
+        "entry_reason": reading.entry_reason, "inputs": [str(s) for s in reading.specs], "input_reason": reading.input_reason,
+        "classes": len(program.classes()), "calls": program.observed + program.assumed, "observed": program.observed,
+        "assumed": program.assumed, "unsupported": len(holes),
+    }  # fmt: skip
+    return Checked(summary, holes)
+
+
+@dataclass
+class Checked:
+    """What ``netferry.check`` found."""
+
+    summary: dict[str, Any]
+    diagnostics: list[Diagnostic]
+
+    @property
+    def status(self) -> int:
+        """0 when everything would migrate."""
+        return INCOMPLETE if self.diagnostics else MIGRATED
+
+
+def inspect(
+    source: str | Path, *, entry: str | None = None, call: str | None = None, inputs: Sequence[Any] | None = None,
+    static: bool = False, progress: Progress = _quiet,
+) -> Program:  # fmt: skip
+    """The pivot program of a source."""
+    return read(source, entry, call, inputs, static=static, progress=progress).program
+
+
+__all__ = ["FAILED", "Checked", "Migration", "NetferryError", "check", "inspect", "migrate", "read"]

@@ -1,0 +1,1 @@
+"""Runs the source once on abstract inputs and notes what every node of it did."""

@@ -1,0 +1,102 @@
+"""Loads a project's modules in instrumented form."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from netferry.observe.instrument import RECORDER, instrument
+
+if TYPE_CHECKING:
+    from netferry.observe.recorder import Recorder
+    from netferry.project import Project, SourceFile
+
+
+class _Loader(importlib.abc.Loader):
+    """Executes the instrumented tree; a module that cannot be loaded twice falls back to the one loaded before."""
+
+    def __init__(self, project: Project, recorder: Recorder, fallback: types.ModuleType | None) -> None:
+        self._project = project
+        self._recorder = recorder
+        self._fallback = fallback
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        file = self._project.file(module.__name__)
+        try:
+            execute(file, file.tree, module, self._recorder)
+        except Exception:
+            if self._fallback is None:
+                raise
+            sys.modules[module.__name__] = self._fallback
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds the modules that belong to the project."""
+
+    def __init__(self, project: Project, recorder: Recorder, before: dict[str, types.ModuleType]) -> None:
+        self._project = project
+        self._recorder = recorder
+        self._before = before
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if not self._project.owns(name):
+            return None
+        found = importlib.machinery.PathFinder.find_spec(name, path)
+        if found is None or not isinstance(found.loader, importlib.machinery.SourceFileLoader):
+            return None
+        found.loader = _Loader(self._project, self._recorder, self._before.get(name))
+        return found
+
+
+def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, recorder: Recorder) -> None:
+    """Run the instrumented ``tree`` of ``file`` as ``module``."""
+    module.__dict__[RECORDER] = recorder
+    module.__file__ = str(file.path)
+    code = compile(instrument(tree), str(file.path), "exec", dont_inherit=True)
+    exec(code, module.__dict__)  # noqa: S102 - running the user's code is the observation
+
+
+@contextmanager
+def loading(project: Project, recorder: Recorder) -> Iterator[None]:
+    """While active, modules of the project are loaded instrumented; what was loaded before is put back afterwards."""
+    before = {n: m for n, m in sys.modules.items() if project.owns(n)}
+    for name in before:
+        del sys.modules[name]
+    finder = _Finder(project, recorder, before)
+    sys.meta_path.insert(0, finder)
+    paths = [str(p) for p in project.roots if str(p) not in sys.path]
+    sys.path[:0] = paths
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+        for path in paths:
+            sys.path.remove(path)
+        sys.modules.update(before)
+
+
+def load_main(project: Project, tree: ast.Module, recorder: Recorder, prepare: Callable[[Any], None] | None = None) -> types.ModuleType:
+    """The main module, reduced to ``tree`` (the definitions that the entry reaches)."""
+    file = project.main
+    module = types.ModuleType(file.module)
+    module.__package__ = file.package
+    if file.package and project.owns(file.package):
+        importlib.import_module(file.package)
+    sys.modules[file.module] = module
+    if prepare:
+        prepare(module)
+    execute(file, tree, module, recorder)
+    return module

@@ -1,0 +1,187 @@
+"""Observes a project: loads it instrumented, builds the network, calls it on abstract inputs."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import types
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from netferry.diagnostics import NetferryError, failure
+from netferry.inputs import InputSpec
+from netferry.observe.importer import execute, load_main, loading
+from netferry.observe.recorder import Probe, Recorder, Recording
+from netferry.pivot.facts import Tensor
+from netferry.project import Project, definitions
+
+NETWORK = "__netferry_network__"
+_FIRST_CALL_ID = 1 << 40
+
+
+class Frontend(Probe, Protocol):
+    """What running a source framework's code takes."""
+
+    def abstract(self, *, real: bool) -> AbstractContextManager[None]:
+        """Run in shapes only."""
+
+    def inside_containers(self, recorder: Recorder) -> AbstractContextManager[None]:
+        """Report layers that containers call."""
+
+    def arguments(self, specs: Sequence[InputSpec]) -> tuple[list[Any], dict[str, Any]]:
+        """The network's arguments as tensors."""
+
+    def set_training(self, network: Any, training: bool) -> None:
+        """Switch a network between training and inference."""
+
+    def initial(self, namespace: dict[str, Any], prelude: str) -> None:
+        """Names that ``prelude`` defines."""
+
+
+@dataclass
+class CallSite:
+    """The expression that builds the network, as a file of its own."""
+
+    text: str
+    tree: ast.Module
+    expression: ast.expr
+
+
+@dataclass
+class Observation:
+    """A finished run."""
+
+    recording: Recording
+    modules: dict[str, types.ModuleType]
+    call: CallSite
+    real: bool = False
+    notes: list[str] = field(default_factory=list)
+
+
+def call_site(text: str) -> CallSite:
+    """Parse a construction call."""
+    try:
+        tree = ast.parse(f"{NETWORK} = {text}")
+    except SyntaxError as error:
+        raise failure("NF064", f"the call {text!r} is not Python: {error.msg}") from error
+    for number, node in enumerate(ast.walk(tree)):
+        if not isinstance(node, ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop):
+            node.nf_id = _FIRST_CALL_ID + number  # type: ignore[attr-defined]
+    statement = tree.body[0]
+    assert isinstance(statement, ast.Assign)
+    return CallSite(text, tree, statement.value)
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    """Every name read in a tree."""
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def observe(
+    project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str = "",
+) -> Observation:  # fmt: skip
+    """Run the network once; with real numbers where shapes alone do not do.
+
+    Raises:
+        NetferryError: the source cannot be loaded, or the constructor or forward pass raises.
+    """
+    first: BaseException | None = None
+    for real in (False, True):
+        try:
+            return _observe(project, frontend, entry, call, specs, prelude, real=real)
+        except NetferryError as error:
+            first = first or error
+            if real:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _observe(
+    project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str, *, real: bool
+) -> Observation:  # fmt: skip
+    recorder = Recorder(frontend)
+    site = call_site(call)
+    wanted = {entry.split(".")[0]} | names_in(site.tree)
+    with frontend.abstract(real=real), frontend.inside_containers(recorder), loading(project, recorder):
+        module = _load(project, frontend, wanted, recorder, prelude)
+        try:
+            execute(project.main, site.tree, module, recorder)
+        except Exception as error:
+            raise _raised("NF020", f"building {call} raises", project, error) from error
+        network = module.__dict__[NETWORK]
+        recorder.recording.network = network
+        _forward(project, frontend, recorder, network, specs)
+        modules = {n: m for n, m in sys.modules.items() if project.owns(n)} | {project.main.module: module}
+    recorder.active = False
+    return Observation(recorder.recording, modules, site, real)
+
+
+def _load(
+    project: Project, frontend: Frontend, wanted: Iterable[str], recorder: Recorder, prelude: str
+) -> types.ModuleType:
+    given: dict[str, Any] = {}
+
+    def prepare(module: types.ModuleType) -> None:
+        frontend.initial(module.__dict__, prelude)
+        given.update(module.__dict__)
+
+    statements = definitions(project.main, wanted)
+    tree = ast.Module(statements, [])
+    try:
+        return load_main(project, tree, recorder, prepare)
+    except NetferryError:
+        raise
+    except Exception as error:
+        raise _raised("NF022", "loading the definitions raises", project, error) from error
+
+
+def _forward(
+    project: Project, frontend: Frontend, recorder: Recorder, network: Any, specs: Sequence[InputSpec]
+) -> None:
+    args, kwargs = frontend.arguments(specs)
+    recording = recorder.recording
+    recording.inputs = [t for t in _flatten(recorder.facts([args, kwargs]))]
+    frontend.set_training(network, False)
+    try:
+        recording.outputs = recorder.facts(network(*args, **kwargs))
+    except Exception as error:
+        raise _raised("NF021", "calling the network raises", project, error) from error
+    kept = (recording.outputs, recording.inputs)
+    frontend.set_training(network, True)
+    try:  # What only training reaches is worth seeing, but must not fail the migration: tiny batches may not allow it.
+        network(*args, **kwargs)
+    except Exception:  # noqa: BLE001
+        recording.failure = None
+    recording.outputs, recording.inputs = kept
+    frontend.set_training(network, False)
+
+
+def _flatten(value: Any) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _flatten(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _flatten(item)
+
+
+def _raised(code: str, what: str, project: Project, error: BaseException) -> NetferryError:
+    """The error of the user's code with the innermost place in the project's own files."""
+    place = None
+    trace = error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        for file in project.files:
+            if str(file.path) == name:
+                place = (file, trace.tb_lineno)
+        trace = trace.tb_next
+    message = f"{what} {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}".rstrip(": ")
+    if place is None:
+        return failure(code, message, file=project.main.path)
+    label, line = place[0].place(place[1])
+    text = place[0].lines[place[1] - 1] if place[1] <= len(place[0].lines) else ""
+    return failure(code, message, file=label, line=line, text=text)

@@ -1,0 +1,1 @@
+"""The op vocabulary: one declarative file per family; see ``core.OpDef``."""

@@ -1,0 +1,297 @@
+"""Attention: scaled dot products of queries and keys, alone and as a multi-head layer with projections."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.forms import supported
+from netferry.ops.registry import register
+from netferry.ops.shared import keras_support
+
+Array = np.ndarray[Any, Any]
+
+keras_support(
+    "masked_softmax",
+    '''
+def masked_softmax(scores):
+    """Softmax over the last axis; a row that is minus infinity everywhere gives zeros."""
+    empty = keras.ops.all(scores == -float("inf"), -1, keepdims=True)
+    return keras.ops.where(empty, 0.0, keras.ops.softmax(keras.ops.where(empty, 0.0, scores)))
+''',
+)
+keras_support(
+    "scaled_dot_product_attention",
+    '''
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+):
+    """Attend to values with weights softmax(query · key * scale).
+
+    A boolean mask is true where attention is allowed, any other is added to the scores.
+    """
+    if enable_gqa:
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = (keras.ops.repeat(x, groups, axis=-3) for x in (key, value))
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = keras.ops.matmul(query, keras.ops.einsum("...sd->...ds", key)) * scale
+    if is_causal:
+        rows, columns = keras.ops.shape(scores)[-2], keras.ops.shape(scores)[-1]
+        attn_mask = keras.ops.arange(rows)[:, None] >= keras.ops.arange(columns)
+    if attn_mask is None:
+        weights = keras.ops.softmax(scores)
+    elif keras.backend.standardize_dtype(attn_mask.dtype) == "bool":
+        weights = masked_softmax(keras.ops.where(attn_mask, scores, -float("inf")))
+    else:
+        weights = masked_softmax(scores + attn_mask)
+    if dropout_p > 0.0:
+        weights = keras.random.dropout(weights, dropout_p)
+    return keras.ops.matmul(weights, value)
+''',
+    requires=("masked_softmax",),
+)
+keras_support(
+    "MultiheadAttention",
+    '''
+class MultiheadAttention(keras.layers.Layer):
+    """Attention in several heads; returns the output and the attention weights.
+
+    A boolean mask is true where attention is *not* allowed, any other is added to the scores.
+    """
+
+    def __init__(self, embed_dim, num_heads, dropout=0.0, bias=True, batch_first=False, **kwargs):
+        super().__init__(**kwargs)
+        self.embed_dim = embed_dim
+        self.num_heads = num_heads
+        self.head_dim = embed_dim // num_heads
+        self.batch_first = batch_first
+        self.q_proj = keras.layers.Dense(embed_dim, use_bias=bias)
+        self.k_proj = keras.layers.Dense(embed_dim, use_bias=bias)
+        self.v_proj = keras.layers.Dense(embed_dim, use_bias=bias)
+        self.out_proj = keras.layers.Dense(embed_dim, use_bias=bias)
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def call(
+        self, query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True
+    ):
+        if not self.batch_first:
+            query, key, value = (keras.ops.transpose(x, (1, 0, 2)) for x in (query, key, value))
+        q = self.split_heads(self.q_proj(query))
+        k = self.split_heads(self.k_proj(key))
+        v = self.split_heads(self.v_proj(value))
+        scores = keras.ops.matmul(q, keras.ops.transpose(k, (0, 1, 3, 2))) * self.head_dim**-0.5
+        if attn_mask is not None:
+            if len(attn_mask.shape) == 3:
+                attn_mask = keras.ops.reshape(attn_mask, keras.ops.shape(scores))
+            scores = self.mask_scores(scores, attn_mask)
+        if key_padding_mask is not None:
+            scores = self.mask_scores(scores, key_padding_mask[:, None, None, :])
+        weights = self.dropout(masked_softmax(scores))
+        heads = keras.ops.transpose(keras.ops.matmul(weights, v), (0, 2, 1, 3))
+        output = self.out_proj(keras.ops.reshape(heads, keras.ops.shape(query)[:-1] + (self.embed_dim,)))
+        if not self.batch_first:
+            output = keras.ops.transpose(output, (1, 0, 2))
+        if not need_weights:
+            return output, None
+        return output, keras.ops.mean(weights, axis=1) if average_attn_weights else weights
+
+    def split_heads(self, x):
+        batch, length = keras.ops.shape(x)[0], keras.ops.shape(x)[1]
+        x = keras.ops.reshape(x, (batch, length, self.num_heads, self.head_dim))
+        return keras.ops.transpose(x, (0, 2, 1, 3))
+
+    def mask_scores(self, scores, mask):
+        if keras.backend.standardize_dtype(mask.dtype) == "bool":
+            return keras.ops.where(mask, -float("inf"), scores)
+        return scores + mask
+''',
+    requires=("masked_softmax",),
+)
+
+
+def _softmax(scores: Array) -> Array:
+    """Softmax over the last axis, zeros where everything is masked."""
+    top = scores.max(axis=-1, keepdims=True)
+    powers = np.exp(scores - np.where(np.isinf(top), 0, top))
+    return powers / np.maximum(powers.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+
+
+def _additive(mask: Array, masked: bool) -> Array:
+    """A mask to be added; ``masked`` is the boolean that forbids."""
+    return np.where(mask == masked, -np.inf, 0.0) if mask.dtype == bool else mask
+
+
+def _attend(query: Array, key: Array, mask: Array | float, scale: float) -> Array:
+    return _softmax(query @ np.swapaxes(key, -1, -2) * scale + mask)
+
+
+def _sdpa_reference(
+    query: Array, key: Array, value: Array, attn_mask: Array | None = None, *, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: float | None = None, enable_gqa: bool = False,
+) -> Array:  # fmt: skip
+    if enable_gqa:
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = (np.repeat(x, groups, axis=-3) for x in (key, value))
+    if is_causal:
+        attn_mask = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
+    mask = 0.0 if attn_mask is None else _additive(attn_mask, masked=False)
+    return _attend(query, key, mask, query.shape[-1] ** -0.5 if scale is None else scale) @ value
+
+
+_PARTLY = np.array([[True, False, True, True, False], [False, False, True, False, True], [True] * 5, [False] * 4 + [True]])
+_EMPTY_ROW = np.array([[True, False, True, True, False], [False] * 5, [True] * 5, [False] * 4 + [True]])
+_ADDED = np.linspace(-1.0, 1.0, 20).reshape(4, 5)
+
+_SDPA_OPTIONS = "dropout_p=0.0, is_causal=False"
+register(
+    OpDef(
+        "scaled_dot_product_attention",
+        f"query, key, value, attn_mask=None, *, {_SDPA_OPTIONS}, scale=None, enable_gqa=False",
+        "softmax(query @ key.T * scale + mask) @ value; a boolean mask is true where attention is allowed.",
+        reference=_sdpa_reference,
+        spellings={
+            "torch": [
+                Spelling(
+                    "torch.nn.functional.scaled_dot_product_attention",
+                    f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, *, scale=None, enable_gqa=False",
+                )
+            ],
+            **{
+                framework: [
+                    supported(
+                        "scaled_dot_product_attention",
+                        f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, scale=None, enable_gqa=False",
+                    )
+                ]
+                for framework in ("tensorflow", "keras")
+            },
+        },
+        cases=[
+            Case({"query": (2, 3, 4, 6), "key": (2, 3, 5, 6), "value": (2, 3, 5, 7)}),
+            Case({"query": (2, 4, 6), "key": (2, 5, 6), "value": (2, 5, 6)}, {"is_causal": True}),
+            Case({"query": (2, 4, 6), "key": (2, 5, 6), "value": (2, 5, 6), "attn_mask": _PARTLY}, {"scale": 0.3}),
+            # PyTorch's own gradients are not numbers where a row is masked everywhere.
+            Case({"query": (4, 6), "key": (5, 6), "value": (5, 3), "attn_mask": _EMPTY_ROW}, gradients=False),
+            Case({"query": (2, 3, 4, 6), "key": (2, 3, 5, 6), "value": (2, 3, 5, 6), "attn_mask": _ADDED}),
+            Case({"query": (2, 6, 4, 3), "key": (2, 2, 5, 3), "value": (2, 2, 5, 3)}, {"enable_gqa": True}),
+        ],
+    )
+)
+
+
+def _mha_reference(
+    query: Array, key: Array, value: Array, key_padding_mask: Array | None = None, need_weights: bool = True,
+    attn_mask: Array | None = None, average_attn_weights: bool = True, *, embed_dim: int, num_heads: int,
+    dropout: float = 0.0, bias: bool = True, kdim: int | None = None, vdim: int | None = None,
+    batch_first: bool = False, **weights: Array,
+) -> Any:  # fmt: skip
+    if not batch_first:
+        query, key, value = (x.swapaxes(0, 1) for x in (query, key, value))
+
+    def project(name: str, x: Array) -> Array:
+        return x @ weights[f"{name}_weight"].T + weights.get(f"{name}_bias", 0)
+
+    def heads(x: Array) -> Array:
+        return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+    q, k, v = (heads(project(name, x)) for name, x in (("q", query), ("k", key), ("v", value)))
+    mask: Array | float = 0.0
+    if attn_mask is not None:
+        added = _additive(attn_mask, masked=True)
+        mask = added.reshape(-1, num_heads, *added.shape[1:]) if added.ndim == 3 else added
+    if key_padding_mask is not None:
+        mask = mask + _additive(key_padding_mask, masked=True)[:, None, None, :]
+    attention = _attend(q, k, mask, 1 / math.sqrt(q.shape[-1]))
+    output = project("out", (attention @ v).swapaxes(1, 2).reshape(query.shape[0], -1, embed_dim))
+    output = output if batch_first else output.swapaxes(0, 1)
+    if not need_weights:
+        return output, None
+    return output, attention.mean(axis=1) if average_attn_weights else attention
+
+
+def _mha_in_torch(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """PyTorch packs the three input projections into one matrix where their input sizes agree."""
+    size = attributes["embed_dim"]
+    if all(attributes[name] in (None, size) for name in ("kdim", "vdim")):
+        made = {"in_proj_weight": "stack(q_weight, k_weight, v_weight): (p O) I"}
+    else:
+        made = {f"{p}_proj_weight": f"{p}_weight: O I" for p in "qkv"}
+    return made | ({"in_proj_bias": "stack(q_bias, k_bias, v_bias): (p O)"} if attributes["bias"] else {})
+
+
+_PARTS = ("q", "k", "v", "out")
+_MHA_CALL = (
+    "query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True"
+)
+_MHA_TARGET = Spelling(
+    "MultiheadAttention",
+    "embed_dim, num_heads, dropout=0.0, bias=True, batch_first=False",
+    call=_MHA_CALL,
+    params={
+        **{f"{p}_proj.kernel": f"{p}_weight: I O" for p in _PARTS},
+        **{f"{p}_proj.bias": f"{p}_bias: O" for p in _PARTS},
+    },
+    support="MultiheadAttention",
+    layer=True,
+    read=False,
+    positional=2,
+)
+_SMALL = {"embed_dim": 6, "num_heads": 2}
+register(
+    OpDef(
+        "multihead_attention",
+        f"{_MHA_CALL}, *, embed_dim, num_heads, dropout=0.0, bias=True, kdim=None, vdim=None, batch_first=False",
+        "Projected attention in several heads: output and weights; boolean masks are true where attention is forbidden.",
+        reference=_mha_reference,
+        params={**{f"{p}_weight": "O I" for p in _PARTS}, **{f"{p}_bias": "O" for p in _PARTS}},
+        optional={f"{p}_bias": "bias" for p in _PARTS},
+        spellings={
+            "torch": [
+                Spelling(
+                    "torch.nn.MultiheadAttention",
+                    "embed_dim, num_heads, dropout=0.0, bias=True, add_bias_kv=False, add_zero_attn=False, "
+                    "kdim=None, vdim=None, batch_first=False, device=None, dtype=None",
+                    call=f"{_MHA_CALL}, is_causal=False",
+                    # is_causal only says what the mask given with it is.
+                    ignore=("device", "dtype", "is_causal"),
+                    fixed={"add_bias_kv": False, "add_zero_attn": False},
+                    params={"out_proj.weight": "out_weight: O I", "out_proj.bias": "out_bias: O"},
+                    dynamic_params=_mha_in_torch,
+                    layer=True,
+                    positional=2,
+                )
+            ],
+            "tensorflow": [_MHA_TARGET],
+            "keras": [_MHA_TARGET],
+        },
+        cases=[
+            Case({"query": (4, 3, 6), "key": (5, 3, 6), "value": (5, 3, 6)}, _SMALL),
+            Case(
+                {
+                    "query": (3, 4, 6), "key": (3, 5, 6), "value": (3, 5, 6),
+                    "key_padding_mask": np.arange(5) >= np.array([[3], [5], [4]]),
+                },
+                {**_SMALL, "batch_first": True, "bias": False},
+            ),
+            Case(
+                {"query": (4, 3, 6), "key": (5, 3, 6), "value": (5, 3, 6), "attn_mask": ~_PARTLY},
+                {**_SMALL, "num_heads": 3, "dropout": 0.2},
+            ),
+            Case(
+                {
+                    "query": (3, 4, 6), "key": (3, 5, 6), "value": (3, 5, 6), "need_weights": True,
+                    "attn_mask": (6, 4, 5), "average_attn_weights": False,
+                },
+                {**_SMALL, "batch_first": True},
+            ),
+            Case(
+                {"query": (4, 3, 6), "key": (5, 3, 7), "value": (5, 3, 8), "need_weights": False},
+                {**_SMALL, "kdim": 7, "vdim": 8},
+            ),
+        ],
+    )
+)  # fmt: skip

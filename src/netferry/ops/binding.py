@@ -1,0 +1,138 @@
+"""Reads a framework call into canonical operands and attributes, through its spelling."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netferry.ops.core import INFERRED, REQUIRED, OpDef, Signature, Spelling
+from netferry.ops.lowering import CannotWrite, convert
+from netferry.pivot.facts import Tensor
+from netferry.pivot.nodes import constant, is_literal, literal
+
+
+class CannotBind(Exception):
+    """A call does not fit the recorded signature, or uses an argument value that cannot be expressed."""
+
+
+@dataclass
+class Bound:
+    """Canonical operands and attributes of one call."""
+
+    operands: dict[str, ast.expr]
+    attributes: dict[str, ast.expr]
+
+
+def bind(
+    op: OpDef,
+    spelling: Spelling,
+    args: Sequence[ast.expr],
+    keywords: Sequence[ast.keyword],
+    *,
+    partial: bool = False,
+    variadic_is_sequence: bool = False,
+) -> Bound:
+    """Bind call arguments (for methods, the receiver first) to canonical names.
+
+    Arguments left out take the *source* framework's default where that differs from the canonical one, so that a
+    default never changes silently; ``partial`` leaves them out (the callable already holds them).
+    ``variadic_is_sequence``: the single argument given for ``*args`` is itself the sequence (``view(shape)``).
+
+    Raises:
+        CannotBind: too many or unknown arguments, or a value that the op cannot express.
+    """
+    given = _match(spelling.parsed, args, keywords, variadic_is_sequence)
+    bound = Bound({}, {})
+    operand_names = {p.name for p in op.operands}
+    for parameter in spelling.parsed.parameters:
+        value = given.get(parameter.name)
+        if parameter.name in spelling.fixed:
+            _check_fixed(spelling, parameter.name, value)
+            continue
+        conversion = spelling.conversion(parameter.name)
+        if conversion is None:
+            continue
+        if value is None:
+            if parameter.default is REQUIRED and not partial and not parameter.variadic:
+                raise CannotBind(f"argument {parameter.name!r} is missing")
+            if partial or parameter.default in (REQUIRED, INFERRED):
+                continue
+            value = constant(parameter.default)
+        name = conversion.attribute
+        if name in operand_names:
+            if not (isinstance(value, ast.Constant) and value.value is None):
+                bound.operands[name] = value
+            continue
+        try:
+            value = convert(value, conversion, reading=True)
+        except CannotWrite as error:
+            raise CannotBind(str(error)) from None
+        if not _is_default(op, name, value):
+            bound.attributes[name] = value
+    for name, implied in spelling.implies.items():
+        if not _is_default(op, name, constant(implied)):
+            bound.attributes[name] = constant(implied)
+    return bound
+
+
+def _match(
+    signature: Signature, args: Sequence[ast.expr], keywords: Sequence[ast.keyword], variadic_is_sequence: bool
+) -> dict[str, ast.expr]:
+    given: dict[str, ast.expr] = {}
+    positional = [p for p in signature.parameters if not p.keyword_only]
+    rest = list(args)
+    for parameter in positional:
+        if parameter.variadic:
+            if rest:
+                single = variadic_is_sequence and len(rest) == 1 and not isinstance(rest[0], ast.Starred)
+                given[parameter.name] = rest[0] if single else ast.Tuple(rest, ast.Load())
+            rest = []
+            continue
+        if not rest:
+            break
+        if isinstance(rest[0], ast.Starred):
+            raise CannotBind("a starred argument whose length is not known")
+        given[parameter.name] = rest.pop(0)
+    if rest:
+        raise CannotBind("more positional arguments than the signature has")
+    for keyword in keywords:
+        if keyword.arg is None:
+            raise CannotBind("a ** argument whose names are not known")
+        if keyword.arg in given:
+            raise CannotBind(f"argument {keyword.arg!r} given twice")
+        if keyword.arg not in signature:
+            raise CannotBind(f"unknown argument {keyword.arg!r}")
+        given[keyword.arg] = keyword.value
+    return given
+
+
+def _check_fixed(spelling: Spelling, name: str, value: ast.expr | None) -> None:
+    if value is None:
+        return
+    wanted = spelling.fixed[name]
+    if not is_literal(value) or literal(value) != wanted:
+        raise CannotBind(f"{name}={ast.unparse(value)} (only {wanted!r} can be translated)")
+
+
+def kind_holds(kind: str, value: Any) -> bool:
+    """Whether an observed argument is of the kind that a spelling asks for (see ``Spelling.kinds``)."""
+    match kind:
+        case "tensor":
+            return isinstance(value, Tensor)
+        case "int":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "sequence":
+            return isinstance(value, list | tuple)
+        case "dtype":
+            return type(value).__name__.lower().endswith("dtype")
+    raise ValueError(f"unknown kind {kind!r}")
+
+
+def _is_default(op: OpDef, name: str, value: ast.expr) -> bool:
+    default: Any = op.parsed[name].default
+    if default in (REQUIRED, INFERRED) or not is_literal(value):
+        return False
+    found = literal(value)
+    return bool(type(found) is type(default) and found == default)

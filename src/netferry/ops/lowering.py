@@ -1,0 +1,289 @@
+"""Writes op nodes as calls of a framework, through its spellings."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from netferry.frameworks import DTYPE_PREFIXES, legalisations
+from netferry.ops import registry
+from netferry.ops.core import INFERRED, REQUIRED, Conversion, OpDef, Parameter, Spelling
+from netferry.pivot.nodes import Op, constant, is_literal, literal
+
+
+class CannotWrite(Exception):
+    """An op has no spelling in the target that can express its attributes."""
+
+
+def choose(op: OpDef, framework: str, attributes: Mapping[str, ast.expr], *, layer: bool) -> Spelling:
+    """The spelling to write; raises CannotWrite with the reason."""
+    candidates = [s for s in op.spellings.get(framework, ()) if s.write]
+    if not candidates:
+        raise CannotWrite(f"{op.name} has no equivalent in {framework}")
+    fitting = [s for s in candidates if s.layer == layer and _applies(op, s, attributes)]
+    if not fitting:
+        raise CannotWrite(f"{op.name} with these arguments has no equivalent in {framework}")
+    return fitting[0]
+
+
+def _applies(op: OpDef, spelling: Spelling, attributes: Mapping[str, ast.expr]) -> bool:
+    for name, wanted in (*spelling.when.items(), *spelling.implies.items()):
+        given = attributes.get(name)
+        if given is None:
+            value = op.parsed[name].default
+        elif is_literal(given):
+            value = literal(given)
+        else:
+            return False
+        if callable(wanted):
+            if not wanted(value):
+                return False
+        elif value != wanted:
+            return False
+    return True
+
+
+def lower(node: Op, framework: str) -> ast.expr:
+    """The call (or expression) of ``framework`` for ``node``.
+
+    Operand and attribute expressions are used as they are: layout and legalisation have run before.
+
+    Raises:
+        CannotWrite: no spelling of the framework can express the node.
+    """
+    op = registry.get(node.name)
+    attributes = {k.arg: k.value for k in node.attributes if k.arg}
+    operands = {k.arg: k.value for k in node.operands if k.arg}
+    spelling = choose(op, framework, attributes, layer=node.layer)
+    attributes = {name: _idiom(name, value, framework) for name, value in attributes.items()}
+    if spelling.template:
+        return _fill(op, spelling, operands, attributes)
+    if spelling.kind == "method":
+        receiver = operands[op.operands[0].name]
+        function: ast.expr = ast.Attribute(receiver, spelling.path.rpartition(".")[2], ast.Load())
+    elif spelling.kind == "attribute":
+        return ast.Attribute(operands[op.operands[0].name], spelling.path.rpartition(".")[2], ast.Load())
+    else:
+        function = dotted(spelling.path)
+    if node.indirect is not None:
+        function = node.indirect
+    args, keywords = arguments(op, spelling, operands, attributes, partial=node.indirect is not None)
+    return ast.Call(function, args, keywords)
+
+
+def _idiom(name: str, value: ast.expr, framework: str) -> ast.expr:
+    """A canonical type name as the framework's own object, where it has one."""
+    prefix = DTYPE_PREFIXES.get(framework)
+    if prefix and name.endswith("dtype") and isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return dotted(f"{prefix}.{value.value}")
+    return value
+
+
+def lower_expression(node: ast.expr, framework: str) -> ast.expr:
+    """``node`` with every op in it legalised for ``framework`` and lowered.
+
+    Raises:
+        CannotWrite: an op has no spelling of the framework that can express it.
+    """
+    lowered: ast.expr = _Lowering(framework).visit(node)
+    return lowered
+
+
+class _Lowering(ast.NodeTransformer):
+    def __init__(self, framework: str) -> None:
+        self._framework = framework
+        self._legalisations = legalisations(framework)
+
+    def visit_Op(self, node: Op) -> ast.expr:
+        legalise = self._legalisations.get(node.name)
+        legal = node if legalise is None else legalise(node, self._framework)
+        if legal is not node:
+            found: ast.expr = self.visit(legal)
+            return found
+        return lower(
+            node.replace(
+                operands={k.arg: self.visit(k.value) for k in node.operands if k.arg},
+                attributes={k.arg: self.visit(k.value) for k in node.attributes if k.arg},
+            ),
+            self._framework,
+        )
+
+
+def arguments(
+    op: OpDef,
+    spelling: Spelling,
+    operands: Mapping[str, ast.expr],
+    attributes: Mapping[str, ast.expr],
+    *,
+    partial: bool = False,
+) -> tuple[list[ast.expr], list[ast.keyword]]:
+    """The call's arguments: the first ``spelling.positional`` attributes and all operands by position, then keywords.
+
+    ``partial`` leaves canonical defaults to whoever made the callable.
+    """
+    args: list[ast.expr] = []
+    keywords: list[ast.keyword] = []
+    by_position = True
+    for index, parameter in enumerate(spelling.parsed.parameters):
+        if spelling.kind == "method" and index == 0:
+            continue
+        value = _value_for(op, spelling, parameter, operands, attributes, partial=partial)
+        if value is None:
+            by_position = by_position and parameter.variadic
+            continue
+        if parameter.variadic:
+            args.extend(value.elts if isinstance(value, ast.Tuple | ast.List) else [ast.Starred(value, ast.Load())])
+            continue
+        conversion = spelling.conversion(parameter.name)
+        is_operand = conversion is not None and any(p.name == conversion.attribute for p in op.operands)
+        positional = (is_operand or index < spelling.positional) and not parameter.keyword_only
+        if by_position and positional:
+            args.append(value)
+        else:
+            by_position = False
+            keywords.append(ast.keyword(arg=parameter.name, value=value))
+    return args, keywords
+
+
+def _value_for(
+    op: OpDef,
+    spelling: Spelling,
+    parameter: Parameter,
+    operands: Mapping[str, ast.expr],
+    attributes: Mapping[str, ast.expr],
+    *,
+    partial: bool,
+) -> ast.expr | None:
+    if parameter.name in spelling.fixed:
+        wanted = spelling.fixed[parameter.name]
+        return None if wanted == parameter.default else constant(wanted)
+    conversion = spelling.conversion(parameter.name)
+    if conversion is None:
+        return None
+    name = conversion.attribute
+    if name in operands:
+        return operands[name]
+    given = attributes.get(name)
+    if given is None:
+        default = op.parsed[name].default
+        if partial or default is INFERRED:
+            return None
+        if default is REQUIRED:
+            if parameter.default is REQUIRED and not parameter.variadic:
+                raise CannotWrite(f"{op.name} lacks {name}, which {spelling.path} needs")
+            return None
+        if any(p.name == name for p in op.operands) and default is None:
+            return None if parameter.default is not REQUIRED else constant(None)
+        given = constant(default)
+    value = convert(given, conversion, reading=False)
+    if is_literal(value) and _same(literal(value), parameter.default):
+        return None
+    return value
+
+
+def _same(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and a == b or (isinstance(a, int | float) and isinstance(b, int | float) and not isinstance(a, bool) and not isinstance(b, bool) and a == b)
+
+
+def convert(value: ast.expr, conversion: Conversion, *, reading: bool) -> ast.expr:
+    """Apply a conversion to an expression; literals are evaluated, others spliced into the template."""
+    rule = conversion.read if reading else conversion.write
+    if not isinstance(rule, str):
+        if not is_literal(value):
+            raise CannotWrite(f"{conversion.attribute} must be a literal to be translated")
+        try:
+            return constant(rule[literal(value)])
+        except KeyError:
+            raise CannotWrite(f"{conversion.attribute}={literal(value)!r} has no equivalent") from None
+    if rule == "{}":
+        return value
+    template = ast.parse(rule.replace("{}", "__value__"), mode="eval").body
+    if is_literal(value):
+        evaluated = eval(  # noqa: S307 - the template is one of our own declarations
+            compile(ast.Expression(template), "<conversion>", "eval"), {"__value__": literal(value)}
+        )
+        return constant(round(evaluated, 12) if isinstance(evaluated, float) else evaluated)
+    return substitute(template, {"__value__": value})
+
+
+def substitute(template: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
+    """Replace names in a parsed template by expressions."""
+
+    class Fill(ast.NodeTransformer):
+        def visit_Name(self, node: ast.Name) -> ast.expr:
+            return values.get(node.id, node)
+
+    return Fill().visit(copy.deepcopy(template))
+
+
+def _fill(
+    op: OpDef, spelling: Spelling, operands: Mapping[str, ast.expr], attributes: Mapping[str, ast.expr]
+) -> ast.expr:
+    """Fill a template spelling; attributes left out take their canonical default."""
+    known: dict[str, ast.expr] = {}
+    for parameter in op.parsed.parameters:
+        given = operands.get(parameter.name, attributes.get(parameter.name))
+        if given is None and parameter.default not in (REQUIRED, INFERRED):
+            given = constant(parameter.default)
+        if given is not None:
+            conversion = spelling.maps.get(parameter.name)
+            known[f"__{parameter.name}__"] = (
+                convert(given, conversion, reading=False) if isinstance(conversion, Conversion) else given
+            )
+    text = spelling.template
+    for parameter in op.parsed.parameters:
+        text = text.replace("{" + parameter.name + "}", f"__{parameter.name}__")
+    repeated = {name for name, value in known.items() if text.count(name) > 1 and not is_simple(value)}
+    return _Once(known, repeated).visit(ast.parse(text, mode="eval").body)  # type: ignore[no-any-return]
+
+
+def is_simple(node: ast.expr) -> bool:
+    """Whether an expression may be written twice: it costs nothing and always gives the same value."""
+    match node:
+        case ast.Name() | ast.Constant():
+            return True
+        case ast.Attribute(value=value):
+            return is_simple(value)
+        case ast.UnaryOp(operand=operand):
+            return is_simple(operand)
+        case ast.Subscript(value=value, slice=index):
+            return is_simple(value) and is_simple(index)
+        case ast.Tuple(elts=items) | ast.List(elts=items):
+            return all(is_simple(item) for item in items)
+    return is_literal(node)
+
+
+class _Once(ast.NodeTransformer):
+    """Fills placeholders; a repeated one is named where it is first evaluated: ``f(x_value := g(y), x_value.shape)``."""
+
+    def __init__(self, known: Mapping[str, ast.expr], repeated: set[str]) -> None:
+        self._known = known
+        self._repeated = repeated
+        self._names: dict[str, str] = {}
+        self._taken = {n.id for value in known.values() for n in ast.walk(value) if isinstance(n, ast.Name)}
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self._known.get(node.id)
+        if value is None:
+            return node
+        if node.id not in self._repeated:
+            return copy.deepcopy(value)
+        if node.id in self._names:
+            return ast.Name(self._names[node.id], ast.Load())
+        name = f"{node.id.strip('_')}_value"
+        while name in self._taken:
+            name += "_"
+        self._names[node.id] = name
+        self._taken.add(name)
+        return ast.NamedExpr(ast.Name(name, ast.Store()), value)
+
+
+def dotted(path: str) -> ast.expr:
+    """The expression of a dotted name."""
+    first, *rest = path.split(".")
+    node: ast.expr = ast.Name(first, ast.Load())
+    for part in rest:
+        node = ast.Attribute(node, part, ast.Load())
+    return node

@@ -1,0 +1,31 @@
+"""Support code for both Keras targets from one text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from netferry.ops.core import Support
+from netferry.ops.registry import register_support
+
+_TENSORFLOW = (
+    ("keras.ops.softmax", "tf.nn.softmax"),
+    ("keras.random.dropout", "tf.nn.dropout"),
+    ("keras.ops.arange", "tf.range"),
+    ("keras.ops.all", "tf.reduce_all"),
+    ("keras.ops.mean", "tf.reduce_mean"),
+    ("keras.ops.", "tf."),
+    ("keras.layers.", "tf.keras.layers."),
+    ("keras.activations.", "tf.keras.activations."),
+)
+_TYPE_TEST = re.compile(r'keras\.backend\.standardize_dtype\((\w+)\.dtype\) == "(\w+)"')
+"""What Keras calls in support texts are in TensorFlow, where their arguments agree; the first that fits applies."""
+
+
+def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
+    """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
+    table = dict(_TENSORFLOW)
+    pattern = re.compile(r"(?<![\w.])(?:" + "|".join(re.escape(k) for k in table) + ")")
+    tensorflow = _TYPE_TEST.sub(r"\1.dtype == tf.\2", code)
+    tensorflow = pattern.sub(lambda match: table[match.group()], tensorflow)
+    return register_support(Support(name, {"tensorflow": tensorflow, "keras": code}, requires))

@@ -1,0 +1,58 @@
+"""Ops about the structure of a network rather than its arithmetic: containers, parameters, buffers, module walks.
+
+Readers produce them from a framework's conventions; writers turn them into the target's.
+"""
+
+from __future__ import annotations
+
+from netferry.ops.core import OpDef, Spelling
+from netferry.ops.registry import register
+
+_KERAS = ("tensorflow", "keras")
+
+
+def _prefix(framework: str) -> str:
+    return "tf.keras" if framework == "tensorflow" else "keras"
+
+
+def _everywhere(template: str, *, layer: bool = False) -> dict[str, tuple[Spelling, ...]]:
+    """One template for both Keras targets; ``K`` stands for the Keras namespace."""
+    return {f: (Spelling("", template=template.replace("K.", _prefix(f) + "."), layer=layer),) for f in _KERAS}
+
+
+register(OpDef(
+    "module_list", "modules", "A list of layers that the network owns.", layout="none",
+    spellings=_everywhere("{modules}", layer=True),
+))
+register(OpDef(
+    "module_dict", "modules", "A dictionary of layers that the network owns.", layout="none",
+    spellings=_everywhere("{modules}", layer=True),
+))
+register(OpDef(
+    "parameter", "x, *, trainable=True", "A tensor that the network owns and trains.", layout="elementwise",
+    spellings=_everywhere("K.Variable({x}, trainable={trainable})"),
+))
+register(OpDef(
+    "buffer", "x", "A tensor that the network owns and does not train.", layout="elementwise",
+    spellings=_everywhere("K.Variable({x}, trainable=False)"),
+))
+register(OpDef(
+    "modules", "module", "All layers of a tree, the root included.", layout="none",
+    spellings=_everywhere("{module}._flatten_layers()"),
+))
+register(OpDef(
+    "children", "module", "The layers directly below.", layout="none",
+    spellings=_everywhere("{module}._flatten_layers(include_self=False, recursive=False)"),
+))
+register(OpDef(
+    "sequence_of", "module", "The members of a sequential container, as a list.", layout="none",
+    spellings=_everywhere("{module}.layers"),
+))
+register(OpDef(
+    "append_to_sequence", "module, item", "Adds a layer at the end of a sequential container.", layout="none",
+    spellings=_everywhere("{module}.add({item})"),
+))
+register(OpDef(
+    "parameters", "module", "The trainable tensors of a tree.", layout="none",
+    spellings=_everywhere("{module}.trainable_variables"),
+))

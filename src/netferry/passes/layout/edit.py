@@ -1,0 +1,266 @@
+"""Applies a solved layout to the pivot: transposes, axis arguments, shape reads, indices, sizes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from netferry.passes.layout.orders import Order, identity, is_identity
+from netferry.passes.layout.rules import spread
+from netferry.passes.layout.solve import Edit, Layout
+from netferry.pivot.nodes import LayerCall, Op, constant
+from netferry.pivot.program import Program
+
+
+def apply(program: Program, layout: Layout) -> Program:
+    """Rewrite every site of ``program`` that the layout changes."""
+    for definition in program.definitions:
+        definition.node = _Apply(layout).visit(definition.node)
+    return program
+
+
+def transposed(value: ast.expr, perm: Order) -> ast.expr:
+    """``value`` with its axes permuted."""
+    return Op("transpose", {"x": value}, {"perm": constant(tuple(perm))})
+
+
+class _Apply(ast.NodeTransformer):
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+
+    def _edit(self, node: ast.AST, kind: str = "call") -> Edit | None:
+        found = self.layout.edits.get((kind, getattr(node, "nf_id", -1)))
+        return None if found is None or found.trivial else found
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        edit = self._edit(node, "made" if node.layer else "call")
+        calls = self._edit(node) if node.layer else None
+        self.generic_visit(node)
+        if edit is None:
+            return node
+        if node.layer:
+            return self._layer(node, edit)
+        if calls is not None:
+            return node
+        self._convert(node.operands, edit)
+        if edit.drop:
+            return node.operands[0].value
+        made = self._attributes(node, edit)
+        return transposed(made, edit.result) if edit.result else made
+
+    def _layer(self, node: Op, edit: Edit) -> ast.expr:
+        """A layer that is called inside a container or by name: its own axis arguments, and transposes around it."""
+        if edit.drop:
+            return Op("identity", {}, layer=True, site=node.site)
+        made: ast.expr = self._attributes(node, edit)
+        before = next(iter(edit.convert.values()), None)
+        if before is None and edit.result is None:
+            return made
+        chain = [made]
+        if before is not None:
+            chain.insert(0, Op("transpose", {}, {"perm": constant(before)}, layer=True))
+        if edit.result is not None:
+            chain.append(Op("transpose", {}, {"perm": constant(edit.result)}, layer=True))
+        wrapped = Op("sequential", {"layers": ast.List(chain, ast.Load())}, layer=True, site=node.site)
+        wrapped.nf_wrapped = 0 if before is None else 1  # type: ignore[attr-defined]
+        return wrapped
+
+    def _attributes(self, node: Op, edit: Edit) -> Op:
+        changes: dict[str, ast.expr | None] = {k: constant(v) for k, v in edit.attributes.items()}
+        if edit.rename == "transpose":
+            changes |= {"axis1": None, "axis2": None}
+        if edit.rename == "reshape":
+            changes |= {"start_axis": None, "end_axis": None}
+        for name, order in edit.reorder.items():
+            value = node.attribute(name)
+            if value is not None:
+                changes[name] = _reordered(value, order)
+        made = node.replace(edit.rename or None, attributes=changes)
+        for name in ("nf_id", "inplace", "alternatives", "complete"):
+            if hasattr(node, name):
+                setattr(made, name, getattr(node, name))
+        return ast.copy_location(made, node) if hasattr(node, "lineno") else made
+
+    def visit_LayerCall(self, node: LayerCall) -> ast.AST:
+        edit = self._edit(node)
+        self.generic_visit(node)
+        if edit is None:
+            return node
+        self._convert(node.operands, edit)
+        if edit.drop:
+            return node.operands[0].value
+        return transposed(node, edit.result) if edit.result else node
+
+    def _convert(self, operands: list[ast.keyword], edit: Edit) -> None:
+        for keyword in operands:
+            perm = edit.convert.get(keyword.arg or "")
+            if perm is not None:
+                keyword.value = transposed(keyword.value, perm)
+                continue
+            members = _members(edit.convert, keyword.arg or "")
+            if members:
+                keyword.value = _convert_members(keyword.value, members)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        edit = self._edit(node)
+        self.generic_visit(node)
+        if edit is None:
+            return node
+        if "x" in edit.convert:
+            node.left = transposed(node.left, edit.convert["x"])
+        if "y" in edit.convert:
+            node.right = transposed(node.right, edit.convert["y"])
+        return transposed(node, edit.result) if edit.result else node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        edit = self._edit(node)
+        self.generic_visit(node)
+        if edit is None:
+            return node
+        if "x" in edit.convert:
+            node.left = transposed(node.left, edit.convert["x"])
+        if "y" in edit.convert:
+            node.comparators = [transposed(node.comparators[0], edit.convert["y"])]
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        edit = self._edit(node)
+        self.generic_visit(node)
+        if edit is not None and "y" in edit.convert:
+            node.value = transposed(node.value, edit.convert["y"])
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        """``b, c, h, w = x.shape`` names the axes in the target's order."""
+        value = node.value
+        if isinstance(value, Op) and value.name == "shape" and isinstance(node.targets[0], ast.Tuple):
+            edit = self._edit(value)
+            target = node.targets[0]
+            if edit is not None and edit.order is not None and len(target.elts) == len(edit.order):
+                if not any(isinstance(e, ast.Starred) for e in target.elts):
+                    elts = [target.elts[a] for a in edit.order]
+                    node.targets = [ast.Tuple(elts, ast.Store())]
+                    self.generic_visit(value)
+                    return node
+        self.generic_visit(node)
+        if isinstance(node.value, Op) and node.value.name == "shape":
+            node.value = self._whole_shape(node.value)
+        return node
+
+    def _whole_shape(self, node: Op) -> ast.expr:
+        edit = self._edit(node)
+        if edit is None or edit.order is None or is_identity(edit.order):
+            return node
+        sources = [constant(edit.order.index(a)) for a in identity(len(edit.order))]
+        elements = [ast.Subscript(node, s, ast.Load()) for s in sources]
+        return ast.Tuple(list(elements), ast.Load())
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if isinstance(node.value, Op) and node.value.name == "shape":
+            edit = self._edit(node.value)
+            self.generic_visit(node.value)
+            if edit is not None and edit.order is not None and not is_identity(edit.order):
+                return self._shape_item(node, edit.order)
+            return node
+        edit = self._edit(node)
+        self.generic_visit(node)
+        if edit is None:
+            return node
+        if "x" in edit.convert:
+            node.value = transposed(node.value, edit.convert["x"])
+        elif "index" in edit.reorder:
+            node.slice = _new_axes(node.slice, edit.reorder["index"])
+        elif edit.order is not None and not is_identity(edit.order):
+            node.slice = _index(node.slice, edit.order)
+        return transposed(node, edit.result) if edit.result else node
+
+    def _shape_item(self, node: ast.Subscript, order: Order) -> ast.expr:
+        rank = len(order)
+        try:
+            value = ast.literal_eval(node.slice) if not isinstance(node.slice, ast.Slice) else None
+        except ValueError:
+            value = None
+        if isinstance(value, int):
+            position = order.index(value % rank)
+            node.slice = constant(-1 if position == rank - 1 else position)
+            return node
+        if isinstance(node.slice, ast.Slice):
+            axes = _slice_axes(node.slice, rank)
+            if axes is not None:
+                return _shape_slice(node, [order.index(a) for a in axes], rank)
+        node.value = self._whole_shape(node.value)  # type: ignore[arg-type]
+        return node
+
+
+def _slice_axes(part: ast.Slice, rank: int) -> list[int] | None:
+    try:
+        bounds = [None if b is None else ast.literal_eval(b) for b in (part.lower, part.upper, part.step)]
+    except ValueError:
+        return None
+    return list(range(rank))[slice(*bounds)]
+
+
+def _shape_slice(node: ast.Subscript, positions: list[int], rank: int) -> ast.expr:
+    if positions and positions == list(range(positions[0], positions[0] + len(positions))):
+        upper = positions[-1] + 1
+        end = None if upper == rank else constant(upper - rank) if upper == rank - 1 else constant(upper)
+        start = None if positions[0] == 0 else constant(positions[0])
+        node.slice = ast.Slice(start, end)
+        return node
+    elements: list[ast.expr] = [ast.Subscript(node.value, constant(p), ast.Load()) for p in positions]
+    return ast.Tuple(elements, ast.Load())
+
+
+def _index(key: ast.expr, order: Order) -> ast.expr:
+    """A basic index in the target's order, written with an Ellipsis where only the last axis is meant."""
+    items = list(key.elts) if isinstance(key, ast.Tuple) else [key]
+    spelled: list[Any] = [Ellipsis if isinstance(i, ast.Constant) and i.value is Ellipsis else i for i in items]
+    full = [ast.Slice() if isinstance(i, slice) else i for i in spread(tuple(spelled), len(order))]
+    moved = [full[axis] for axis in order]
+    while len(moved) > 1 and _is_full(moved[-1]):
+        moved.pop()
+    leading = next((n for n, i in enumerate(moved) if not _is_full(i)), len(moved))
+    if len(moved) == len(order) and leading >= 2 and leading == len(moved) - 1:
+        moved = [ast.Constant(Ellipsis), moved[-1]]
+    return moved[0] if len(moved) == 1 else ast.Tuple(moved, ast.Load())
+
+
+def _new_axes(key: ast.expr, order: Order) -> ast.expr:
+    items = list(key.elts) if isinstance(key, ast.Tuple) else [key]
+    return ast.Tuple([items[axis] for axis in order], ast.Load())
+
+
+def _is_full(node: ast.expr) -> bool:
+    return isinstance(node, ast.Slice) and node.lower is None and node.upper is None and node.step is None
+
+
+def _members(convert: Mapping[str, Order], name: str) -> dict[int, Order]:
+    found: dict[int, Order] = {}
+    for key, perm in convert.items():
+        if key.startswith(f"{name}[") and key.count("[") == 1:
+            found[int(key[len(name) + 1 : -1])] = perm
+    return found
+
+
+def _convert_members(value: ast.expr, members: Mapping[int, Order]) -> ast.expr:
+    if isinstance(value, ast.List | ast.Tuple) and not any(isinstance(e, ast.Starred) for e in value.elts):
+        value.elts = [transposed(e, members[i]) if i in members else e for i, e in enumerate(value.elts)]
+        return value
+    if len(members) == 1 and isinstance(value, ast.expr) and 0 in members and not isinstance(value, ast.ListComp):
+        member = ast.Name("member", ast.Load())
+        generator = ast.comprehension(ast.Name("member", ast.Store()), value, [], 0)
+        return ast.ListComp(transposed(member, members[0]), [generator])
+    perms = set(members.values())
+    member = ast.Name("member", ast.Load())
+    generator = ast.comprehension(ast.Name("member", ast.Store()), value, [], 0)
+    return ast.ListComp(transposed(member, perms.pop()), [generator])
+
+
+def _reordered(value: ast.expr, order: Order) -> ast.expr:
+    """The elements of a size tuple in the target's order."""
+    if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(order):
+        if not any(isinstance(e, ast.Starred) for e in value.elts):
+            return ast.Tuple([value.elts[axis] for axis in order], ast.Load())
+    elements: list[ast.expr] = [ast.Subscript(value, constant(axis), ast.Load()) for axis in order]
+    return ast.Tuple(elements, ast.Load())

@@ -1,0 +1,211 @@
+"""Assigns every observed tensor an axis order and derives what each site must do about it.
+
+A backward sweep finds out which order later consumers would like (convolutions want channels last, and elementwise ops hand the wish on);
+a forward sweep then fixes orders where a value comes to be and notes, per site, the transposes and changed
+attributes that follow. All uses of one site must agree, for the code there is written once; where they do not, the
+site is pinned to the source's order and the sweeps run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netferry.passes.layout.bound import Use, tensors, uses
+from netferry.passes.layout.orders import Order, conversion, identity, is_identity, native
+from netferry.pivot.facts import Tensor
+
+_ROUNDS = 25
+
+
+@dataclass
+class Edit:
+    """What the layout makes of one site.
+
+    Attributes:
+        convert: operand name (or ``name[i]`` for members of a list) -> transpose to apply to it.
+        attributes: canonical attribute -> new literal value.
+        reorder: canonical attribute -> order in which its elements are to be written.
+        result: transpose to apply to the result.
+        rename: the op to write instead.
+        drop: the op has become the identity on its first operand.
+        order: the order of the first operand, for reads of shapes and indices.
+        fold: whether a flatten keeps the target's order (the next layer's weights are rearranged).
+    """
+
+    convert: dict[str, Order] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    reorder: dict[str, Order] = field(default_factory=dict)
+    result: Order | None = None
+    rename: str = ""
+    drop: bool = False
+    order: Order | None = None
+    axes: dict[str, tuple[Order, int]] = field(default_factory=dict)
+    fold: bool = False
+
+    @property
+    def trivial(self) -> bool:
+        """Whether the site stays as it is."""
+        plain = self.order is None or is_identity(self.order)
+        return not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop) and plain
+
+    def key(self) -> str:
+        """Equal for edits that can share one site."""
+        return repr((self.convert, self.attributes, self.reorder, self.result, self.rename, self.drop, self.order))
+
+
+@dataclass(frozen=True)
+class Fold:
+    """A flattened axis whose elements are in the target's sequence: ``sizes`` of the source axes, stored as ``order``."""
+
+    axis: int
+    sizes: tuple[int, ...]
+    order: Order
+
+
+@dataclass
+class Layout:
+    """The result: orders of values, edits of sites, folds into layers."""
+
+    orders: dict[int, Order] = field(default_factory=dict)
+    folds: dict[int, Fold] = field(default_factory=dict)
+    edits: dict[tuple[str, int], Edit] = field(default_factory=dict)
+    weight_folds: dict[int, Fold] = field(default_factory=dict)
+    assumed: set[tuple[str, int]] = field(default_factory=set)
+
+    def order(self, value: Tensor) -> Order:
+        """The order of a tensor; the source's own unless something else was found."""
+        return self.orders.get(value.identity, identity(len(value.shape)))
+
+
+Rule = Callable[["Solver", Use], Edit]
+
+
+class Solver:
+    """One run of the sweeps; rules call back into it."""
+
+    def __init__(
+        self, found: Sequence[Use], inputs: Sequence[Tensor], outputs: Sequence[Tensor], pinned: set[tuple[str, int]],
+        wishes: Mapping[int, Order], *, keep_interface: bool,
+    ) -> None:  # fmt: skip
+        self.found = found
+        self.inputs = inputs
+        self.outputs = {t.identity for t in outputs}
+        self.pinned = pinned
+        self.layout = Layout()
+        self.desires: dict[int, Order] = dict(wishes)
+        self.wishes: dict[int, Order] = {}
+        self.foldable: dict[int, bool] = {}
+        self.keep_interface = keep_interface
+        self.conflicts: set[tuple[str, int]] = set()
+        self.free: set[int] = set()
+
+    def run(self) -> None:
+        """Both sweeps."""
+        from netferry.passes.layout import rules
+
+        for use in reversed(self.found):
+            if use.where not in self.pinned:
+                rules.desire(self, use)
+            self._foldable(use)
+        for tensor in self.inputs:
+            self.free.add(tensor.identity)
+            wish = None if self.keep_interface else self.desires.get(tensor.identity)
+            self.layout.orders[tensor.identity] = wish or identity(len(tensor.shape))
+        for use in self.found:
+            self._apply(use, rules.RULES.get(use.rule, rules.opaque), rules.opaque)
+
+    def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
+        edit = (opaque if use.where in self.pinned else rule)(self, use)
+        where = use.where
+        if where[1] < 0 or (use.site is None and use.made is None):
+            return
+        edits = self.layout.edits
+        before = edits.get(where)
+        if before is None:
+            edits[where] = edit
+        elif before.key() != edit.key():
+            self.conflicts.add(where)
+
+    # -- helpers for rules ---------------------------------------------------------------------------------------
+
+    def order(self, value: Tensor) -> Order:
+        """The current order of a value."""
+        return self.layout.order(value)
+
+    def set(self, value: Tensor, order: Order) -> None:
+        """Fix the order of a value."""
+        self.layout.orders[value.identity] = order
+
+    def desire(self, value: Any) -> Order | None:
+        """The order that consumers of ``value`` would like."""
+        if not isinstance(value, Tensor) or (self.keep_interface and value.identity in self.outputs):
+            return None
+        wish = self.desires.get(value.identity)
+        return wish if wish is not None and len(wish) == len(value.shape) else None
+
+    def want(self, value: Any, order: Order | None) -> None:
+        """Note a wish; the first consumer's wish (the last noted in the backward sweep) wins."""
+        if isinstance(value, Tensor) and order is not None and len(order) == len(value.shape):
+            self.desires[value.identity] = order
+
+    def require(self, edit: Edit, name: str, value: Any, order: Order) -> None:
+        """Convert an operand where its order is not the one needed."""
+        if not isinstance(value, Tensor):
+            return
+        have = self.order(value)
+        if have != order and len(have) == len(order):
+            if value.identity in self.free and value.identity not in self.desires:
+                self.wishes[value.identity] = order
+            moved = conversion(have, order)
+            if _moves(value.shape, have, order):
+                edit.convert[name] = moved
+            elif have != order:
+                edit.convert[name] = moved
+
+    def _foldable(self, use: Use) -> None:
+        """Whether each operand may arrive with a flattened axis in the target's sequence."""
+        keeps = use.rule in ("elementwise", "dropout") and use.op not in ("parameter", "buffer")
+        for name, operand in use.operands.items():
+            for value in tensors(operand):
+                allowed = False
+                if use.op == "linear" and use.instance is not None and name == "x":
+                    allowed = True
+                elif keeps and len(use.results) == 1 and use.results[0].shape == value.shape:
+                    others = [v for o in use.operands.values() for v in tensors(o) if v.identity != value.identity]
+                    allowed = not others and self.foldable.get(use.results[0].identity, False)
+                self.foldable[value.identity] = self.foldable.get(value.identity, True) and allowed
+
+    def may_fold(self, value: Tensor) -> bool:
+        """Whether every reader of ``value`` can have its weights rearranged instead."""
+        return value.identity not in self.outputs and self.foldable.get(value.identity, False)
+
+
+def _moves(shape: tuple[int, ...], have: Order, want: Order) -> bool:
+    return [a for a in have if shape[a] != 1] != [a for a in want if shape[a] != 1]
+
+
+def solve(recording: Any, *, keep_interface: bool = False) -> Layout:
+    """The layout of a recorded run; ``keep_interface`` leaves the network's own inputs and outputs as they are."""
+    found = list(uses(recording))
+    inputs = list(recording.inputs)
+    outputs = list(tensors(recording.outputs))
+    pinned: set[tuple[str, int]] = set()
+    wishes: dict[int, Order] = {}
+    solver = Solver(found, inputs, outputs, pinned, wishes, keep_interface=keep_interface)
+    for _ in range(_ROUNDS):
+        solver = Solver(found, inputs, outputs, pinned, wishes, keep_interface=keep_interface)
+        solver.run()
+        new = {k: v for k, v in solver.wishes.items() if k not in wishes}
+        fresh = solver.conflicts - pinned
+        if not fresh and not new:
+            break
+        wishes.update(new)
+        if fresh:
+            pinned.add(min(fresh, key=lambda w: w[1]) if len(fresh) > 8 else next(iter(fresh)))
+            pinned |= fresh
+    return solver.layout
+
+
+NATIVE = native

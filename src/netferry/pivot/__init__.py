@@ -1,0 +1,1 @@
+"""The pivot: the user's Python in which framework calls are neutral op nodes."""

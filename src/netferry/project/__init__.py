@@ -1,0 +1,213 @@
+"""What to read: a file, a package, a module name or a notebook, and the definitions in it that matter."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Final
+
+from netferry.diagnostics import failure
+from netferry.project.files import SUFFIXES, SourceFile, read
+from netferry.project.names import bound_names
+from netferry.project.reachable import Reached, closure, definitions, is_main_guard, resolve
+
+__all__ = ["Project", "Reached", "SourceFile", "closure", "definitions", "is_main_guard", "load", "split"]
+
+_ENTRY: Final = re.compile(r"(?P<source>.+?):(?P<entry>[^\W\d]\w*(?:\.[^\W\d]\w*)*)")
+_MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_MARKERS: Final = (".git", "pyproject.toml", "setup.py", "setup.cfg")
+_MARKER_DEPTH: Final = 6
+
+
+@dataclass(eq=False)
+class Project:
+    """The files that belong together: the main one, and those it may import from beside it."""
+
+    roots: tuple[Path, ...]
+    package: str
+    main: SourceFile
+    entry: str | None = None
+    _files: dict[str, SourceFile] = field(default_factory=dict)
+    _paths: dict[str, Path | None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._files[self.main.module] = self.main
+        self._paths[self.main.module] = self.main.path
+
+    @property
+    def root(self) -> Path:
+        """The folder that module names start from."""
+        return self.roots[0]
+
+    @property
+    def files(self) -> list[SourceFile]:
+        """The files read so far."""
+        return list(self._files.values())
+
+    def owns(self, module: str) -> bool:
+        """Whether a module of that name belongs to the project (and is read, not imported as a library)."""
+        return self._path(module) is not None
+
+    def file(self, module: str) -> SourceFile:
+        """The file of a module of the project; raises KeyError for any other."""
+        if module not in self._files:
+            path = self._path(module)
+            if path is None:
+                raise KeyError(module)
+            first = max(file.next_id for file in self._files.values())
+            self._files[module] = read(path, module, first)
+        return self._files[module]
+
+    def modules(self) -> Iterator[str]:
+        """The names of all modules of the project's package, or of the main file's folder."""
+        base = self.root / self.package if self.package else self.main.path.parent
+        for path in sorted(base.rglob("*.py") if self.package else base.glob("*.py")):
+            parts = path.relative_to(self.root).with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            if _MODULE.fullmatch(name):
+                yield name
+
+    def located(self, node: ast.AST) -> SourceFile:
+        """The file that a node with an ``nf_id`` comes from."""
+        number: int = node.nf_id  # type: ignore[attr-defined]
+        return next(file for file in self._files.values() if file.first_id <= number < file.next_id)
+
+    def _path(self, module: str) -> Path | None:
+        if module not in self._paths:
+            self._paths[module] = self._search(module)
+        return self._paths[module]
+
+    def _search(self, module: str) -> Path | None:
+        if not _MODULE.fullmatch(module):
+            return None
+        if self.package and module.split(".")[0] == self.package:
+            return _module_path(self.root, module)
+        found = (_module_path(root, module) for root in self.roots if not _is_library_folder(root))
+        return next((path for path in found if path and path.suffix == ".py"), None)
+
+
+def _module_path(root: Path, module: str) -> Path | None:
+    base = root.joinpath(*module.split("."))
+    for path in (base / "__init__.py", base.with_name(f"{base.name}.py")):
+        if path.is_file():
+            return path
+    return None
+
+
+def _is_library_folder(folder: Path) -> bool:
+    """Whether libraries are installed there: what lies beside a file in it is not its project."""
+    known = {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib")}
+    return folder.name in {"site-packages", "dist-packages"} or str(folder) in known
+
+
+def split(source: str | Path) -> tuple[str, str | None]:
+    """Split ``SOURCE[:ENTRY]``; a drive letter is no source.
+
+    >>> split("models/resnet.py:ResNet18")
+    ('models/resnet.py', 'ResNet18')
+    """
+    text = str(source)
+    match = _ENTRY.fullmatch(text)
+    if match is None or Path(text).exists() or (len(match["source"]) == 1 and match["source"].isalpha()):
+        return text, None
+    return match["source"], match["entry"]
+
+
+def load(source: str | Path, entry: str | None = None, *, tab: str = "") -> Project:
+    """Find and parse what ``SOURCE[:ENTRY]`` names, without running any of it.
+
+    Raises NF001 to NF006 for a source that cannot be read, NF012 for an entry that it does not define.
+    """
+    name, named = split(source)
+    path = _locate(name)
+    roots, package, module = _identity(path)
+    project = Project(roots, package, read(path, module, tab=tab), entry or named)
+    if project.entry:
+        _find_entry(project, project.entry)
+    return project
+
+
+def _locate(name: str) -> Path:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _main_of(path.resolve())
+    if path.is_file():
+        return path.absolute()
+    if path.suffix in SUFFIXES or "/" in name or "\\" in name:
+        raise failure("NF001", f"there is no file {name}", file=name)
+    if not _MODULE.fullmatch(name):
+        raise failure("NF004", f"{name!r} is neither a file nor a module name", file=name)
+    return _main_of(_installed(name))
+
+
+def _main_of(path: Path) -> Path:
+    """The file to read for a file or a package folder."""
+    if path.is_file():
+        return path
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    files = sorted(path.glob("*.py"))
+    preferred = [f for f in files if f.stem in {path.name, "model", "models", "network", "net", "main"}]
+    if not files:
+        raise failure("NF004", f"the folder {path.name} holds no Python files", file=path)
+    if len(files) == 1 or preferred:
+        return files[0] if len(files) == 1 else preferred[0]
+    names = ", ".join(f.name for f in files[:8])
+    raise failure("NF011", f"the folder holds several files: {names}", file=path, hint="Name one of the files.")
+
+
+def _installed(name: str) -> Path:
+    """Where the module of that name lies, found without importing it or its parents."""
+    top, *rest = name.split(".")
+    found = PathFinder.find_spec(top, [str(Path.cwd()), *sys.path])
+    if found is None:
+        raise failure("NF005", f"there is no file and no module {name}", file=name)
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    candidates = [_module_path(folder.parent, name) for folder in folders]
+    if not rest and found.origin:
+        candidates.insert(0, Path(found.origin))
+    path = next((p for p in candidates if p is not None), None)
+    if path is None:
+        raise failure("NF005", f"{top} is installed, but there is no module {name}", file=name)
+    if path.suffix != ".py":
+        raise failure("NF004", f"{name} is compiled ({path.name}); its source is needed", file=name)
+    return path
+
+
+def _identity(path: Path) -> tuple[tuple[Path, ...], str, str]:
+    """The folders to look for the project's modules in, the top package and the module name of a file."""
+    parts = [] if path.name == "__init__.py" else [re.sub(r"\W", "_", path.stem)]
+    folder = path.parent
+    while (folder / "__init__.py").is_file() and _MODULE.fullmatch(folder.name):
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    package = parts[0] if folder != path.parent else ""
+    roots = dict.fromkeys([folder, path.parent, *_marked(folder)])
+    return tuple(roots), package, ".".join(parts)
+
+
+def _marked(folder: Path) -> list[Path]:
+    """The top folder of the repository around ``folder``, from which scripts may import."""
+    near = [folder, *folder.parents][:_MARKER_DEPTH]
+    return [p for p in near if any((p / marker).exists() for marker in _MARKERS)][:1]
+
+
+def _find_entry(project: Project, entry: str) -> None:
+    """Move the main file to the one that defines the entry; raises NF012."""
+    name = entry.split(".")[0]
+    found = resolve(project, project.main, name)
+    if found is not None:
+        project.main = found
+        return
+    known = sorted(n for n in bound_names(project.main.tree.body) if not n.startswith("_"))
+    near = difflib.get_close_matches(name, known, n=3)
+    hint = f"Did you mean {' or '.join(near)}?" if near else ""
+    raise failure("NF012", f"{project.main.path.name} does not define {entry}", file=project.main.path, hint=hint)

@@ -1,0 +1,143 @@
+"""Notebooks and markdown pages as one Python text, with the way back from a line to its cell."""
+
+from __future__ import annotations
+
+import ast
+import bisect
+import json
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from netferry.diagnostics import Diagnostic, failure
+
+_MAGIC: Final = re.compile(r"^(?P<indent>\s*)(?P<target>[\w, ]+=\s*)?(?:[!?]|%(?=[\w%])).*$|^(?P<help>\s*)[\w.]+\?\??\s*$")
+_RUNS_PYTHON: Final = {"time", "timeit", "capture", "prun"}
+_TAB: Final = re.compile(r"^\s*(?:%%tab|#@tab)\s+(?P<tabs>.+?)\s*$")
+_FENCE: Final = re.compile(r"^(?P<fence>`{3,}|~{3,})\s*\{?\s*\.?(?P<language>\w*)")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One code cell: its number (from 1), the line of the file where its code starts (0 in a notebook), its code."""
+
+    number: int
+    start: int
+    code: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """Python text put together from cells."""
+
+    text: str
+    starts: Sequence[int] = ()
+    cells: Sequence[Cell] = ()
+    notes: Sequence[Diagnostic] = field(default=())
+
+    def place(self, path: Path, line: int) -> tuple[str, int]:
+        """The file label and the line in it for a line of :attr:`text`."""
+        if not self.cells or not line:
+            return str(path), line
+        index = max(bisect.bisect_right(self.starts, line) - 1, 0)
+        cell, offset = self.cells[index], line - self.starts[index]
+        return (str(path), cell.start + offset) if cell.start else (f"{path}[cell {cell.number}]", offset + 1)
+
+
+def notebook(path: Path, content: str) -> Text:
+    """The code cells of a Jupyter notebook, magics dropped."""
+    try:
+        cells = list(_notebook_cells(json.loads(content)))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise failure("NF006", f"{path.name} is not a notebook: {error}", file=path) from error
+    return _join(path, cells)
+
+
+def _notebook_cells(document: dict[str, Any]) -> Iterator[Cell]:
+    sheets = document.get("worksheets", [document])
+    found = (cell for sheet in sheets for cell in sheet["cells"])
+    for number, cell in enumerate(found, 1):
+        if cell["cell_type"] == "code":
+            source = cell["source"] if "source" in cell else cell["input"]
+            yield Cell(number, 0, source if isinstance(source, str) else "".join(source))
+
+
+def markdown(path: Path, content: str, tab: str = "") -> Text:
+    """The fenced Python cells of a page; ``tab`` chooses among variants marked ``%%tab name``."""
+    cells = list(_fenced(content))
+    known = sorted({name for cell in cells for name in _tabs(cell)} - {"all"})
+    if known and tab not in known:
+        raise failure("NF004", f"{path.name} holds its code in several variants: {', '.join(known)}", file=path,
+                      hint=f"Choose one, for example tab={known[0]!r}.")  # fmt: skip
+    return _join(path, [cell for cell in cells if not tab or not _tabs(cell) or _tabs(cell) & {tab, "all"}])
+
+
+def _fenced(content: str) -> Iterator[Cell]:
+    fence, start, code, number = "", 0, list[str](), 0
+    for line_number, line in enumerate(content.splitlines(), 1):
+        if fence and line.strip() == fence:
+            if start:
+                number += 1
+                yield Cell(number, start, "\n".join(code))
+            fence = ""
+        elif fence:
+            code.append(line)
+        elif match := _FENCE.match(line):
+            python = match["language"].lower() in {"python", "py", "python3"}
+            fence, start, code = match["fence"], line_number + 1 if python else 0, []
+
+
+def _tabs(cell: Cell) -> set[str]:
+    found = (_TAB.match(line) for line in cell.code.splitlines())
+    return {name.strip() for match in found if match for name in match["tabs"].split(",")}
+
+
+def _join(path: Path, cells: Sequence[Cell]) -> Text:
+    parts, starts, notes, line = list[str](), list[int](), list[Diagnostic](), 1
+    for cell in cells:
+        code, error = _python(cell.code)
+        if error:
+            place, offset = (str(path), cell.start - 1) if cell.start else (f"{path}[cell {cell.number}]", 0)
+            notes.append(Diagnostic("NF002", "warning", place, offset + (error.lineno or 1), error.offset or 0,
+                                    f"this cell is left out: {error.msg}", text=error.text or ""))  # fmt: skip
+        parts.append(code)
+        starts.append(line)
+        line += code.count("\n") + 2
+    return Text("\n\n".join(parts) + "\n", starts, cells, notes)
+
+
+def _python(code: str) -> tuple[str, SyntaxError | None]:
+    """The cell without magics, line for line; blank lines and the error when it is not Python even so."""
+    code = code.rstrip()
+    if _parses(code) is None:
+        return code, None
+    lines = code.split("\n")
+    first = lines[0].strip()
+    if first.startswith("%%") and first[2:].split(" ")[0] not in _RUNS_PYTHON and not _TAB.match(first):
+        return "\n" * (len(lines) - 1), None
+    plain = "\n".join(_without_magic(line) for line in lines)
+    error = _parses(plain)
+    return ("\n" * (len(lines) - 1), error) if error else (plain, None)
+
+
+def _without_magic(line: str) -> str:
+    match = _MAGIC.match(line)
+    if match is None:
+        return line
+    if match["target"]:
+        return f"{match['indent']}{match['target']}None"
+    indent = match["indent"] or match["help"]
+    return f"{indent}pass" if indent else ""
+
+
+def _parses(code: str) -> SyntaxError | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            ast.parse(code)
+        except SyntaxError as error:
+            return error
+    return None

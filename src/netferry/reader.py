@@ -1,0 +1,446 @@
+"""Turns the source's syntax tree and the facts about it into a pivot program, through the vocabulary."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from netferry.ops import registry
+from netferry.ops.binding import Bound, CannotBind, bind, kind_holds
+from netferry.ops.core import OpDef, Spelling
+from netferry.pivot.facts import Site, Tensor
+from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, is_literal, literal
+
+MISSING = object()
+
+
+class Conventions(Protocol):
+    """What the reader must know about a source framework beyond its ops."""
+
+    name: str
+
+    def path(self, value: Any) -> str | None:
+        """The public path of a framework callable or class."""
+
+    def layer_path(self, instance: Any) -> str | None:
+        """The class path of a stock layer instance."""
+
+    def is_module(self, value: Any) -> bool:
+        """Whether a value is a network or layer instance."""
+
+    def is_container(self, path: str) -> bool:
+        """Whether a class path is that of a container, which is called like any network."""
+
+    def value(self, value: Any) -> ast.expr | None:
+        """The neutral expression of a framework constant (a dtype, a number), or None."""
+
+    def annotation(self, value: Any) -> str | None:
+        """The neutral name of a framework type in an annotation: Tensor, Module, Sequential..."""
+
+    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | None | object:
+        """Translate a call that concerns the network's structure; MISSING when it is none."""
+
+    def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
+        """Translate a statement that needs more than its expressions; None to go on."""
+
+    def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+        """Translate reading an attribute of a module or layer; None to go on."""
+
+    def erased(self, value: Any) -> bool:
+        """Whether a decorator or bare call has no meaning outside the source framework."""
+
+
+@dataclass
+class Counts:
+    """What the summary tells."""
+
+    observed: int = 0
+    assumed: int = 0
+    holes: list[Hole] = field(default_factory=list)
+
+
+class Reader(ast.NodeTransformer):
+    """Reads one file's definitions; framework calls become op nodes."""
+
+    def __init__(
+        self, conventions: Conventions, facts: Any, file: Any, namespace: Mapping[str, Any], counts: Counts
+    ) -> None:
+        self.conventions = conventions
+        self.facts = facts
+        self.file = file
+        self.namespace = namespace
+        self.counts = counts
+        self.class_name = ""
+        self.function: list[ast.AST] = []
+
+    # -- looking things up ---------------------------------------------------------------------------------------
+
+    def site(self, node: ast.AST) -> Site:
+        """The place and the observed events of a node."""
+        number = getattr(node, "nf_id", -1)
+        events = self.facts.by_node.get(number, ())
+        file, line = self.file.place(getattr(node, "lineno", 0))
+        return Site(file, line, getattr(node, "col_offset", 0) + 1, number, events, assumed=not events)
+
+    def static(self, node: ast.AST) -> Any:
+        """The object that a dotted name denotes in the module, without running anything; MISSING if unknown."""
+        if isinstance(node, ast.Name):
+            return self.namespace.get(node.id, MISSING) if not self._is_local(node.id) else MISSING
+        if isinstance(node, ast.Attribute):
+            owner = self.static(node.value)
+            if owner is MISSING:
+                return MISSING
+            return getattr(owner, node.attr, MISSING)
+        return MISSING
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in _locals(f) for f in self.function)
+
+    def values(self, node: ast.AST) -> list[Any]:
+        """The values observed at an expression."""
+        return self.facts.values.get(getattr(node, "nf_id", -1), [])
+
+    def hole(self, node: ast.expr, reason: str, hint: str = "") -> Hole:
+        """Mark a call as untranslatable."""
+        made = Hole(node, reason, hint, self.site(node))
+        self.counts.holes.append(made)
+        return ast.copy_location(made, node)
+
+    # -- calls ---------------------------------------------------------------------------------------------------
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        callees = self.facts.callees.get(getattr(node, "nf_id", -1), [])
+        if not callees:
+            return self._unobserved(node)
+        paths = list(dict.fromkeys(self._path(c) for c in callees))
+        if paths == [None]:
+            self.generic_visit(node)
+            return node
+        if None in paths or len(paths) > 1:
+            return self._mixed(node, paths)
+        return self._translate(node, str(paths[0]), callees)
+
+    def _path(self, callee: Any) -> str | None:
+        return self.conventions.layer_path(callee) or self.conventions.path(callee)
+
+    def _translate(self, node: ast.Call, path: str, callees: Sequence[Any]) -> ast.AST:
+        instance = bool(callees) and self.conventions.is_module(callees[0])
+        if instance and self.conventions.is_container(path):
+            self.generic_visit(node)
+            return node
+        made = MISSING if instance else self.conventions.structure(self, node, path)
+        if made is not MISSING:
+            return made  # type: ignore[return-value]
+        candidates = registry.find(path)
+        if not candidates:
+            return self.hole(node, f"{path} is not in the vocabulary", "declare the op, or rewrite the call with known ones")
+        errors: list[str] = []
+        for op, spelling in candidates:
+            try:
+                made = self._layer_call(node, op, spelling) if instance else self._op(node, op, spelling, callees)
+            except CannotBind as error:
+                errors.append(str(error))
+                continue
+            self.counts.observed += 1
+            return ast.copy_location(made, node)
+        return self.hole(node, f"{path}: {errors[0]}")
+
+    def _op(self, node: ast.Call, op: OpDef, spelling: Spelling, callees: Sequence[Any]) -> ast.expr:
+        direct = self._is_direct(node, callees)
+        is_partial = any(isinstance(c, functools.partial) for c in callees)
+        args, keywords = self.expand(node, spelling)
+        if spelling.kind == "method":
+            if not isinstance(node.func, ast.Attribute):
+                raise CannotBind("a tensor method called through a variable")
+            args = [node.func.value, *args]
+        sequence = any(p.variadic for p in spelling.parsed.parameters) and self._single_sequence(node, spelling, args)
+        bound = bind(op, spelling, args, keywords, partial=not direct or is_partial, variadic_is_sequence=sequence)
+        if not spelling.layer:
+            self._check_operands(op, spelling, bound, node)
+        made = Op(
+            op.name,
+            {k: self.visit(v) for k, v in bound.operands.items()},
+            {k: self.visit(v) for k, v in bound.attributes.items()},
+            layer=spelling.layer,
+            site=self.site(node),
+            indirect=None if direct or spelling.kind == "method" else self.visit(node.func),
+        )
+        made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+        made.inplace = spelling.inplace  # type: ignore[attr-defined]
+        return made
+
+    def _check_operands(self, op: OpDef, spelling: Spelling, bound: Bound, node: ast.Call) -> None:
+        """Overloads are told apart by what was given: ``max(x, dim)`` and ``max(x, y)``."""
+        self._check_kinds(spelling, bound)
+        overloaded = len({other.name for other, _ in registry.find(spelling.path)}) > 1
+        for parameter in op.operands:
+            given = bound.operands.get(parameter.name)
+            if given is None:
+                if parameter.default is not None:
+                    raise CannotBind(f"{parameter.name} is missing")
+                continue
+            if isinstance(given, ast.Constant) and isinstance(given.value, int) and overloaded:
+                raise CannotBind(f"{parameter.name} is a number, not a tensor")
+        if not overloaded:
+            return
+        for name, value in bound.attributes.items():
+            if "tensor" not in spelling.kinds.values() and any(isinstance(v, Tensor) for v in self.values(value)):
+                raise CannotBind(f"{name} is a tensor")
+        for name, value in bound.operands.items():
+            seen = self.values(value)
+            if seen and name != op.operands[0].name and all(isinstance(v, int) and not isinstance(v, bool) for v in seen):
+                raise CannotBind(f"{name} is a number, not a tensor")
+
+    def _check_kinds(self, spelling: Spelling, bound: Bound) -> None:
+        for argument, kind in spelling.kinds.items():
+            conversion = spelling.conversion(argument)
+            name = conversion.attribute if conversion else argument
+            given = bound.operands.get(name, bound.attributes.get(name))
+            if given is None:
+                continue
+            seen = self.values(given)
+            if not seen and is_literal(given):
+                seen = [literal(given)]
+            elif not seen and self.static(given) is not MISSING:
+                seen = [self.static(given)]
+            elif not seen and isinstance(given, ast.Tuple | ast.List):
+                seen = [()]
+            if not all(kind_holds(kind, value) for value in seen):
+                raise CannotBind(f"{argument} is not a {kind}")
+
+    def expand(self, node: ast.Call, spelling: Spelling) -> tuple[list[ast.expr], list[ast.keyword]]:
+        """The call's arguments with starred ones resolved from what was observed."""
+        variadic = any(p.variadic for p in spelling.parsed.parameters)
+        args: list[ast.expr] = []
+        for argument in node.args:
+            if isinstance(argument, ast.Starred) and not variadic:
+                args.extend(self._spread(argument))
+            else:
+                args.append(argument)
+        keywords: list[ast.keyword] = []
+        for keyword in node.keywords:
+            if keyword.arg is not None:
+                keywords.append(keyword)
+                continue
+            names = {tuple(v) for v in self.values(keyword) if isinstance(v, Mapping)}
+            if len(names) > 1:
+                raise CannotBind("a ** argument that differs from call to call")
+            for name in next(iter(names), ()):
+                value = ast.Subscript(keyword.value, ast.Constant(name), ast.Load())
+                keywords.append(ast.keyword(arg=name, value=value))
+        return args, keywords
+
+    def _spread(self, argument: ast.Starred) -> list[ast.expr]:
+        lengths = {len(v) for v in self.values(argument) if isinstance(v, tuple)}
+        if len(lengths) != 1:
+            raise CannotBind("a starred argument whose length differs from call to call")
+        return [
+            ast.Subscript(argument.value, ast.Constant(i), ast.Load()) for i in range(lengths.pop())
+        ]
+
+    def _single_sequence(self, node: ast.Call, spelling: Spelling, args: Sequence[ast.expr]) -> bool:
+        """Whether the one argument given for ``*shape`` is itself a sequence: ``view(shape)``."""
+        first = next(i for i, p in enumerate(spelling.parsed.parameters) if p.variadic)
+        rest = args[first:]
+        if len(rest) != 1 or isinstance(rest[0], ast.Starred):
+            return False
+        if isinstance(rest[0], ast.Tuple | ast.List):
+            return True
+        seen = self.values(rest[0])
+        return bool(seen) and all(isinstance(v, tuple | list) for v in seen)
+
+    def _layer_call(self, node: ast.Call, op: OpDef, spelling: Spelling) -> ast.expr:
+        bound = _bind_call(op, spelling, node)
+        operands = {k: self.visit(v) for k, v in bound.items()}
+        made = LayerCall(op.name, self.visit(node.func), operands, self.site(node))
+        made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+        return made
+
+    def _is_direct(self, node: ast.Call, callees: Sequence[Any]) -> bool:
+        """Whether the callee is written out, not handed in through a variable."""
+        if isinstance(node.func, ast.Attribute) and not isinstance(callees[0], type):
+            path = self.conventions.path(callees[0]) or ""
+            if path.rpartition(".")[2] == node.func.attr:
+                return True
+        named = self.static(node.func)
+        return named is not MISSING and all(named is c for c in callees)
+
+    def _mixed(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
+        """A call that reaches different callables in turn, through a variable."""
+        alternatives: list[Op] = []
+        for path in paths:
+            if path is None:
+                continue
+            found = self._alternative(node, path)
+            if found is None:
+                return self.hole(node, f"the callee is now {path}, now something else, and their arguments differ")
+            alternatives.append(found)
+        self.generic_visit(node)
+        if None in paths:
+            # A class of the user's is among them: its arguments stay, and stock ones are adapted where they are named.
+            node.nf_alternatives = alternatives  # type: ignore[attr-defined]
+            return node
+        first = alternatives[0]
+        first.alternatives = alternatives[1:]  # type: ignore[attr-defined]
+        self.counts.observed += 1
+        return ast.copy_location(first, node)
+
+    def _alternative(self, node: ast.Call, path: str) -> Op | None:
+        for op, spelling in registry.find(path):
+            try:
+                args, keywords = self.expand(node, spelling)
+                bound = bind(op, spelling, args, keywords, partial=True)
+            except CannotBind:
+                continue
+            made = Op(op.name, bound.operands, bound.attributes, layer=spelling.layer, site=self.site(node), indirect=node.func)
+            made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+            return made
+        return None
+
+    def _unobserved(self, node: ast.Call) -> ast.AST:
+        """A call that the run did not reach: read by the names alone."""
+        named = self.static(node.func)
+        if named is not MISSING:
+            path = self.conventions.path(named)
+            if path is None:
+                self.generic_visit(node)
+                return node
+            return self._assumed(node, path, [named])
+        if isinstance(node.func, ast.Attribute):
+            guessed = self.conventions.guess_method(self, node)  # type: ignore[attr-defined]
+            if guessed:
+                return self._assumed(node, guessed, [])
+        self.generic_visit(node)
+        return node
+
+    def _assumed(self, node: ast.Call, path: str, callees: Sequence[Any]) -> ast.AST:
+        before = self.counts.observed
+        made = self._translate(node, path, callees)
+        self.counts.assumed += self.counts.observed - before
+        self.counts.observed = before
+        return made
+
+    # -- names and attributes ------------------------------------------------------------------------------------
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        return self._reference(node) or node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        if not isinstance(node.ctx, ast.Load):
+            node.value = self.visit(node.value)
+            return node
+        found = self._tensor_attribute(node) or self._reference(node)
+        if found is not None:
+            return found
+        found = self.conventions.attribute(self, node, self.values(node.value))
+        if found is not None:
+            return ast.copy_location(found, node)
+        node.value = self.visit(node.value)
+        return node
+
+    def _tensor_attribute(self, node: ast.Attribute) -> ast.expr | None:
+        events = self.facts.by_node.get(getattr(node, "nf_id", -1), ())
+        if not events and not self.conventions.guess_attribute(self, node):  # type: ignore[attr-defined]
+            return None
+        for op, spelling in registry.find(self.conventions.tensor_path(node.attr)):  # type: ignore[attr-defined]
+            bound = bind(op, spelling, [node.value], [])
+            made = Op(op.name, {k: self.visit(v) for k, v in bound.operands.items()}, bound.attributes, site=self.site(node))
+            made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+            return ast.copy_location(made, node)
+        return None
+
+    def _reference(self, node: ast.expr) -> ast.expr | None:
+        """A framework class, function or constant used as a value."""
+        seen = self.values(node)
+        value = seen[0] if seen else self.static(node)
+        if value is MISSING or isinstance(value, Tensor):
+            return None
+        plain = self.conventions.value(value)
+        if plain is not None and isinstance(node, ast.Attribute) and self.static(node) is not MISSING:
+            return plain
+        if self.static(node) is MISSING or not callable(value):
+            return None
+        path = self.conventions.path(value)
+        if path is None:
+            return None
+        made = Reference(path, self.conventions.annotation(value) or "", self.site(node))
+        return ast.copy_location(made, node)
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.stmt):
+            made = self.conventions.statement(self, node)
+            if made is not None:
+                return made
+        return super().visit(node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        outer, self.class_name = self.class_name, node.name
+        self.generic_visit(node)
+        self.class_name = outer
+        return node
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
+        node.decorator_list = [
+            self.visit(d) for d in node.decorator_list
+            if not self.conventions.erased(self.static(d.func if isinstance(d, ast.Call) else d))
+        ]
+        self.visit(node.args)
+        if node.returns is not None:
+            node.returns = self.visit(node.returns)
+        self.function.append(node)
+        node.body = _flat(self.visit(s) for s in node.body)
+        self.function.pop()
+        return node
+
+    visit_FunctionDef = _function
+    visit_AsyncFunctionDef = _function
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return node
+
+
+def _flat(made: Iterable[Any]) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for item in made:
+        found.extend(item if isinstance(item, list) else [item] if item is not None else [])
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _locals(function: ast.AST) -> frozenset[str]:
+    names: set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+    return frozenset(names)
+
+
+def _bind_call(op: OpDef, spelling: Spelling, node: ast.Call) -> dict[str, ast.expr]:
+    """Bind the arguments of calling a layer's instance."""
+    names = spelling.parsed_call.names
+    bound: dict[str, ast.expr] = {}
+    if any(isinstance(a, ast.Starred) for a in node.args) or len(node.args) > len(names):
+        raise CannotBind("arguments of the layer's call are not known")
+    for name, value in zip(names, node.args, strict=False):
+        bound[name] = value
+    for keyword in node.keywords:
+        if keyword.arg is None or keyword.arg not in names:
+            raise CannotBind(f"unknown argument {keyword.arg!r} of the layer's call")
+        bound[keyword.arg] = keyword.value
+    made: dict[str, ast.expr] = {}
+    for name, value in bound.items():
+        conversion = spelling.conversion(name)
+        if conversion is not None:
+            made[conversion.attribute] = value
+    return made
+
+

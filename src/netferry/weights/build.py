@@ -1,0 +1,174 @@
+"""Derives the weight map: which target array comes from which source arrays, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from netferry.observe.run import Observation
+from netferry.ops import registry
+from netferry.ops.core import OpDef, Spelling
+from netferry.passes.layout.bound import layer_attributes
+from netferry.passes.layout.orders import is_identity
+from netferry.passes.layout.solve import Fold, Layout
+from netferry.weights import rearrange
+from netferry.weights.map import Entry, WeightMap
+from netferry.weights.rearrange import Recipe
+from netferry.writer import LayerPlace, Written
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array that a module of the source owns itself."""
+
+    name: str
+    shape: tuple[int, ...]
+    trainable: bool
+    buffer: bool
+    identity: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module of the source network: its path (source and target form) and its own arrays."""
+
+    path: str
+    instance: Any
+    stock: str | None
+    members: Sequence[Member]
+    owner: str
+
+
+class Walker(Protocol):
+    """What building the map asks of a source framework."""
+
+    def walk(self, network: Any) -> Iterator[Module]:
+        """Every module of the network once, parents first."""
+
+
+def build_map(observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str) -> WeightMap:
+    """The map of one migration, from facts alone: neither network needs to exist in memory."""
+    builder = _Builder(observation, written, layout, source, target)
+    entries: list[Entry] = []
+    covered: list[str] = []
+    for module in walker.walk(observation.recording.network):
+        if any(module.path.startswith(prefix + ".") for prefix in covered):
+            continue
+        if module.stock is not None:
+            covered.append(module.path)
+            entries.extend(builder.stock(module))
+        else:
+            entries.extend(builder.own(module))
+    return WeightMap(entries, source=source, target=target)
+
+
+class _Builder:
+    def __init__(self, observation: Observation, written: Written, layout: Layout, source: str, target: str) -> None:
+        self.recording = observation.recording
+        self.written = written
+        self.layout = layout
+        self.source = source
+        self.target = target
+        self.attributes = layer_attributes(self.recording)
+
+    def path(self, path: str) -> str:
+        """The target's path of a source path: attributes that the target reserves are renamed."""
+        return ".".join(self.written.renamed.get(part, part) for part in path.split("."))
+
+    def own(self, module: Module) -> Iterator[Entry]:
+        """Arrays that the user's own class holds: in the order their readers want."""
+        for member in module.members:
+            order = self.layout.orders.get(member.identity)
+            name = f"{module.path}.{member.name}" if module.path else member.name
+            steps: tuple[dict[str, Any], ...] = ()
+            if order is not None and not is_identity(order) and len(order) == len(member.shape):
+                steps = ({"op": "transpose", "axes": list(order)},)
+            yield Entry(self.path(name), Recipe(((name, steps),)), member.trainable, "buffer" if member.buffer else "parameter")
+
+    def stock(self, module: Module) -> Iterator[Entry]:
+        """Arrays of a stock layer, through its op's canonical parameters."""
+        found = self.attributes.get(id(module.instance))
+        op, spelling, attributes = found or _declared(str(module.stock))
+        if op is None or spelling is None:
+            return
+        shapes = {m.name: m.shape for m in module.members}
+        trainable = {m.name: m.trainable for m in module.members}
+        canonical = self._canonical(module, op, spelling, attributes, shapes)
+        place = self.written.layers.get(self.recording.constructed.get(id(module.instance), -1), LayerPlace(op.name))
+        if place.op not in (op.name, "sequential"):
+            written = registry.get(place.op)
+        else:
+            written = op
+        yield from self._targets(module, op, written, place, attributes, canonical, trainable)
+
+    def _canonical(
+        self, module: Module, op: OpDef, spelling: Spelling, attributes: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+    ) -> dict[str, tuple[Recipe, tuple[int, ...]]]:
+        """Canonical parameter -> its recipe from source arrays, and its shape."""
+        made: dict[str, tuple[Recipe, tuple[int, ...]]] = {}
+        layouts = op.layouts(attributes)
+        prefix = f"{module.path}." if module.path else ""
+        for name, text in op.specs(spelling, attributes).items():
+            if name not in shapes:
+                continue
+            spec = rearrange.Spec.parse(text)
+            for parameter, recipe in rearrange.from_framework(name, spec, layouts, shapes[name]).items():
+                recipe = recipe.after({name: Recipe(((prefix + name, ()),))}) if recipe.inputs[0][0] else recipe
+                shape = _shape_after(recipe, shapes[name])
+                made[parameter] = (recipe, shape)
+        return made
+
+    def _targets(
+        self, module: Module, op: OpDef, written: OpDef, place: LayerPlace, attributes: Mapping[str, Any],
+        canonical: Mapping[str, tuple[Recipe, tuple[int, ...]]], trainable: Mapping[str, bool],
+    ) -> Iterator[Entry]:  # fmt: skip
+        spelling = next((s for s in written.spellings.get(self.target, ()) if s.layer and s.write and (s.params or s.dynamic_params)), None)
+        if spelling is None:
+            return
+        layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
+        specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
+        fold = self.layout.weight_folds.get(id(module.instance))
+        base = ".".join([self.path(module.path), *map(str, place.path)]) if module.path else ".".join(map(str, place.path))
+        for name, text in specs.items():
+            spec = rearrange.Spec.parse(text)
+            if any(n not in canonical for n in spec.names):
+                continue
+            shapes = {n: canonical[n][1] for n in spec.names}
+            recipe = rearrange.to_framework(spec, layouts, shapes)
+            sources = {n: _folded(canonical[n][0], canonical[n][1], fold if n == "weight" else None) for n in spec.names}
+            recipe = recipe.after(sources)
+            first = recipe.inputs[0][0].rpartition(".")[2]
+            kind = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
+            yield Entry(f"{base}.{name}" if base else name, recipe, trainable.get(first, True), kind)
+
+
+def _known(op: OpDef, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    names = {p.name for p in op.attributes}
+    return {k: v for k, v in attributes.items() if k in names}
+
+
+def _declared(path: str) -> tuple[OpDef | None, Spelling | None, dict[str, Any]]:
+    for op, spelling in registry.find(path):
+        if spelling.layer:
+            return op, spelling, op.values({})
+    return None, None, {}
+
+
+def _shape_after(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
+    found = rearrange.shape_after(recipe.inputs[0][1], shape)
+    return tuple(found)
+
+
+def _folded(recipe: Recipe, shape: tuple[int, ...], fold: Fold | None) -> Recipe:
+    """A linear layer's weight whose inputs arrive flattened in the target's order."""
+    if fold is None or len(shape) != 2:
+        return recipe
+    ((name, steps),) = recipe.inputs
+    axes = [0, *(1 + a for a in fold.order)]
+    more = (
+        {"op": "reshape", "shape": [shape[0], *fold.sizes]},
+        {"op": "transpose", "axes": axes},
+        {"op": "reshape", "shape": list(shape)},
+    )
+    return Recipe(((name, (*steps, *more)),), recipe.combine, recipe.steps)

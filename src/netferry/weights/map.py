@@ -1,0 +1,132 @@
+"""The weight map: which arrays of the source make which array of the target, and how."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from netferry.diagnostics import failure
+from netferry.weights.rearrange import Recipe
+
+SCHEMA: Final = "netferry.weights"
+VERSION: Final = 1
+
+Array = np.ndarray[Any, Any]
+Kind = Literal["parameter", "buffer"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One array of the target: where it lies, what makes it, and whether it is trained."""
+
+    target: str
+    recipe: Recipe
+    trainable: bool = True
+    kind: Kind = "parameter"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source arrays it is made of (a part made from nothing has none)."""
+        return tuple(name for name, _ in self.recipe.inputs if name)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values."""
+        return {
+            "target": self.target,
+            "source": list(self.sources),
+            **self.recipe.describe(),
+            "trainable": self.trainable,
+            "kind": self.kind,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> Entry:
+        """What :meth:`to_json` wrote."""
+        return cls(entry["target"], Recipe.of(entry), entry["trainable"], entry["kind"])
+
+
+@dataclass(frozen=True)
+class TargetFile:
+    """Where the target framework's own weights file keeps its arrays.
+
+    Attributes:
+        paths: array of the target -> place in the file.
+        others: place -> type and values of the file's further small arrays (states of random generators).
+    """
+
+    paths: Mapping[str, str]
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WeightMap:
+    """All arrays of the target; ``dropped`` names the source arrays that it does not need, each with the reason."""
+
+    source: str
+    target: str
+    entries: tuple[Entry, ...]
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    target_h5: TargetFile | None = None
+
+    @property
+    def sources(self) -> set[str]:
+        """Every source array that some entry uses."""
+        return {name for entry in self.entries for name in entry.sources}
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values."""
+        made: dict[str, Any] = {
+            "schema": SCHEMA,
+            "version": VERSION,
+            "source": self.source,
+            "target": self.target,
+            "arrays": [entry.to_json() for entry in self.entries],
+            "dropped": dict(self.dropped),
+        }
+        if self.target_h5 is not None:
+            made["target_h5"] = {"paths": dict(self.target_h5.paths), "others": dict(self.target_h5.others)}
+        return made
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> WeightMap:
+        """What :meth:`to_json` wrote; raises KeyError or ValueError for anything else."""
+        if data["schema"] != SCHEMA or data["version"] != VERSION:
+            raise ValueError(f"schema {data['schema']!r}, version {data['version']!r}")
+        file = TargetFile(**data["target_h5"]) if "target_h5" in data else None
+        entries = tuple(Entry.from_json(entry) for entry in data["arrays"])
+        return cls(data["source"], data["target"], entries, data.get("dropped", {}), file)
+
+    def save(self, path: Path | str) -> None:
+        """Write the map as JSON."""
+        Path(path).write_text(json.dumps(self.to_json(), indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | str) -> WeightMap:
+        """Read a map; raises NetferryError when the file is none."""
+        try:
+            return cls.from_json(json.loads(Path(path).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise failure("NF001", f"the weight map cannot be read: {error.strerror}", file=path) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise failure("NF062", f"this is no weight map of netferry: {error}", file=path) from error
+
+
+def apply(weight_map: WeightMap, arrays: Callable[[str], Array]) -> Iterator[tuple[Entry, Array]]:
+    """Make the target's arrays one by one; ``arrays`` reads one array of the source.
+
+    Raises:
+        NetferryError: an array is missing or does not have the shape that the map was made for.
+    """
+    for entry in weight_map.entries:
+        try:
+            made = entry.recipe({name: arrays(name) for name in entry.sources})
+        except KeyError as error:
+            raise failure("NF061", f"{entry.target} is made from {error.args[0]!r}, which is missing") from error
+        except (ValueError, IndexError) as error:
+            raise failure("NF061", f"{entry.target} cannot be made: {error}") from error
+        yield entry, made

@@ -1,0 +1,186 @@
+"""What the harness needs of each framework: tensors from NumPy, back again, gradients, layers and their parameters."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+def flat(value: Any) -> list[Any]:
+    """The tensors of a nested result, in order; a shape is one array."""
+    if isinstance(value, tuple | list) and not (value and all(isinstance(item, int) for item in value)):
+        return [leaf for item in value for leaf in flat(item)]
+    if isinstance(value, Mapping):
+        return [leaf for key in sorted(value) for leaf in flat(value[key])]
+    return [value]
+
+
+def at_path(layer: Any, path: str) -> Any:
+    """A parameter by its dotted path, through sub-layers and lists of them."""
+    for part in path.split("."):
+        layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
+    return layer
+
+
+def is_float(array: Array) -> bool:
+    """Whether the array can carry a gradient."""
+    return array.dtype.kind == "f"
+
+
+class Torch:
+    """PyTorch, the reference for gradients."""
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.set_default_dtype(torch.float64)
+        self.names: dict[str, Any] = {"torch": torch, "math": math, "np": np}
+        self._torch = torch
+
+    def tensor(self, array: Array) -> Any:
+        """A leaf tensor."""
+        return self._torch.tensor(array, requires_grad=is_float(array))
+
+    def array(self, value: Any) -> Array:
+        """The NumPy array of a result."""
+        return value.detach().numpy() if isinstance(value, self._torch.Tensor) else np.asarray(value)
+
+    def build(self, layer: Any, call: Callable[[], Any]) -> Any:
+        """Make the layer ready to load parameters; returns it."""
+        return layer.double().eval()
+
+    def parameter(self, layer: Any, path: str) -> Any:
+        """A parameter or buffer of a layer by its dotted path."""
+        return at_path(layer, path)
+
+    def assign(self, parameter: Any, array: Array) -> None:
+        """Load values."""
+        parameter.data.copy_(self._torch.from_numpy(array))
+
+    def run(
+        self, function: Callable[..., Any], arrays: Sequence[Array], layer: Any, parameters: Sequence[Any], draw: Any
+    ) -> tuple[list[Array], list[Array | None] | None]:
+        """Results, and gradients of their random weighting: operands first, then parameters."""
+        tensors = [self.tensor(a) for a in arrays]
+        results = flat(function(tensors))
+        outputs = [self.array(r) for r in results]
+        live = [r for r in results if isinstance(r, self._torch.Tensor) and r.requires_grad]
+        if draw is None or not live:
+            return outputs, None
+        loss = sum((r * self._torch.from_numpy(draw(i, tuple(r.shape)))).sum() for i, r in enumerate(results) if _is(r, live))
+        leaves = [t for t in tensors if t.requires_grad] + [p for p in parameters if p.requires_grad]
+        found = self._torch.autograd.grad(loss, leaves, allow_unused=True)
+        return outputs, [None if g is None else g.numpy() for g in found]
+
+
+def _is(value: Any, among: Sequence[Any]) -> bool:
+    return any(value is other for other in among)
+
+
+class Keras:
+    """Keras 3 on the backend that KERAS_BACKEND names; ``tf.keras`` is the same on TensorFlow."""
+
+    def __init__(self) -> None:
+        import keras
+
+        keras.config.set_floatx("float64")
+        self.names: dict[str, Any] = {"keras": keras, "math": math, "np": np}
+        self._keras = keras
+        if BACKEND == "tensorflow":
+            import tensorflow as tf
+
+            self.names["tf"] = tf
+
+    def tensor(self, array: Array) -> Any:
+        """A constant of the backend."""
+        return self._keras.ops.convert_to_tensor(array)
+
+    def array(self, value: Any) -> Array:
+        """The NumPy array of a result."""
+        return np.asarray(value.as_list() if hasattr(value, "as_list") else value)
+
+    def build(self, layer: Any, call: Callable[[], Any]) -> Any:
+        """Let the first call create the variables."""
+        call()
+        return layer
+
+    def parameter(self, layer: Any, path: str) -> Any:
+        """A variable of a layer by its dotted path."""
+        return at_path(layer, path)
+
+    def assign(self, parameter: Any, array: Array) -> None:
+        """Load values."""
+        parameter.assign(array)
+
+    def run(
+        self, function: Callable[..., Any], arrays: Sequence[Array], layer: Any, parameters: Sequence[Any], draw: Any
+    ) -> tuple[list[Array], list[Array | None] | None]:
+        """Results, and gradients of their random weighting: operands first, then parameters."""
+        tensors = [self.tensor(a) for a in arrays]
+        if draw is None:
+            return [self.array(r) for r in flat(function(tensors))], None
+        if BACKEND == "jax":
+            return self._run_jax(function, tensors, parameters, draw)
+        return self._run_tensorflow(function, tensors, parameters, draw)
+
+    def _run_tensorflow(
+        self, function: Callable[..., Any], tensors: list[Any], parameters: Sequence[Any], draw: Any
+    ) -> tuple[list[Array], list[Array | None] | None]:
+        tf = self.names["tf"]
+        leaves = [t for t in tensors if t.dtype.is_floating] + [p.value for p in parameters if p.trainable]
+        with tf.GradientTape() as tape:
+            tape.watch([t for t in tensors if t.dtype.is_floating])
+            results = flat(function(tensors))
+            parts = [
+                tf.reduce_sum(r * draw(i, tuple(r.shape)))
+                for i, r in enumerate(results)
+                if tf.is_tensor(r) and r.dtype.is_floating
+            ]
+            loss = tf.add_n(parts) if parts else None
+        outputs = [self.array(r) for r in results]
+        if loss is None:
+            return outputs, None
+        found = [None if g is None else tf.convert_to_tensor(g).numpy() for g in tape.gradient(loss, leaves)]
+        return outputs, found
+
+    def _run_jax(
+        self, function: Callable[..., Any], tensors: list[Any], parameters: Sequence[Any], draw: Any
+    ) -> tuple[list[Array], list[Array | None] | None]:
+        import jax
+
+        jnp = jax.numpy
+        floats = [i for i, t in enumerate(tensors) if jnp.issubdtype(t.dtype, jnp.floating)]
+        trained = [p for p in parameters if p.trainable]
+
+        def forward(leaves: list[Any]) -> Any:
+            given = list(tensors)
+            for position, leaf in zip(floats, leaves, strict=False):
+                given[position] = leaf
+            scope = self._keras.StatelessScope(
+                state_mapping=list(zip(trained, leaves[len(floats) :], strict=True)), collect_losses=False
+            )
+            with scope:
+                results = flat(function(given))
+            kept = [i for i, r in enumerate(results) if hasattr(r, "dtype") and jnp.issubdtype(r.dtype, jnp.floating)]
+            parts = [(results[i] * draw(i, tuple(results[i].shape))).sum() for i in kept]
+            return (sum(parts) if parts else 0.0), results
+
+        leaves = [tensors[i] for i in floats] + [p.value for p in trained]
+        if not leaves:
+            return [self.array(r) for r in flat(function(tensors))], None
+        found, results = jax.grad(forward, has_aux=True)(leaves)
+        return [self.array(r) for r in results], [np.asarray(g) for g in found]
+
+
+@functools.cache
+def backend(framework: str) -> Any:
+    """The adaptor of a framework."""
+    return Torch() if framework == "torch" else Keras()

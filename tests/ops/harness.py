@@ -1,0 +1,383 @@
+"""Runs what the vocabulary's declarations say: one op, one case, one framework, against the op's reference.
+
+Everything follows from the declarations: nothing here knows a single op.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from netferry.ops import registry
+from netferry.ops.core import Case, Ints, OpDef, Spelling
+from netferry.ops.lowering import CannotWrite, choose, lower_expression
+from netferry.pivot.nodes import Op, constant
+from netferry.weights.rearrange import Spec, from_framework, to_framework
+from tests.ops.backends import BACKEND, Array, backend, flat, is_float
+
+CHANNELS_LAST = ("tensorflow", "keras")
+TARGETS = ("tensorflow", "keras")
+ON_TENSORFLOW_ONLY = ("tensorflow", "torch")
+"""Frameworks that need no second run when the Keras backend is another."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One generated test: an op in one form, in one framework, on one of its cases."""
+
+    op: OpDef
+    framework: str
+    layer: bool
+    case: Case
+    number: int
+
+    @property
+    def id(self) -> str:
+        """A readable test id."""
+        return f"{self.op.name}-{self.framework}-{'layer' if self.layer else 'call'}-{self.number}"
+
+
+def trials(ops: Sequence[OpDef], frameworks: Sequence[str] = ("torch", *TARGETS)) -> Iterator[Trial]:
+    """Every trial that the declarations of ``ops`` ask for."""
+    for op in ops:
+        for framework in frameworks:
+            if BACKEND != "tensorflow" and framework in ON_TENSORFLOW_ONLY:
+                continue
+            forms = sorted({s.layer for s in op.spellings.get(framework, ()) if s.write})
+            for layer in forms:
+                for number, case in enumerate(op.cases):
+                    yield Trial(op, framework, layer, case, number)
+
+
+class Draw:
+    """Random arrays that depend only on the case, never on the framework."""
+
+    def __init__(self, *key: Any) -> None:
+        self._rng = np.random.default_rng(zlib.crc32(repr(key).encode()))
+
+    def operand(self, spec: Any) -> Any:
+        """The value of an operand described in a case (a list for a list of operands)."""
+        if isinstance(spec, list):
+            return [self.operand(s) for s in spec]
+        if isinstance(spec, Ints):
+            return self._rng.integers(0, spec.high, spec.shape).astype(spec.dtype)
+        if isinstance(spec, tuple):
+            return self._rng.normal(size=spec)
+        array = np.asarray(spec)
+        return array.astype("float64") if is_float(array) else array
+
+    def parameter(self, name: str, shape: Sequence[int]) -> Array:
+        """A parameter; variances are positive."""
+        if name.endswith("var"):
+            return self._rng.uniform(0.5, 1.5, shape)
+        return self._rng.normal(size=tuple(shape))
+
+
+def inputs(op: OpDef, case: Case) -> dict[str, Any]:
+    """The operands of a case in canonical layout."""
+    draw = Draw(op.name, sorted(case.operands), case.attributes)
+    return {name: draw.operand(spec) for name, spec in case.operands.items()}
+
+
+def cotangent(index: int, shape: tuple[int, ...]) -> Array:
+    """What weighs the ``index``-th result when gradients are compared, in canonical layout."""
+    return Draw("cotangent", index, shape).parameter("", shape)
+
+
+def node(op: OpDef, case: Case, *, layer: bool) -> Op:
+    """The op node of a case; its operands are names (``xs_0`` for members of lists)."""
+    operands = {} if layer else {name: _reference(name, spec) for name, spec in case.operands.items()}
+    return Op(op.name, operands, {k: constant(v) for k, v in case.attributes.items()}, layer=layer)
+
+
+def _reference(name: str, spec: Any) -> ast.expr:
+    if isinstance(spec, list):
+        return ast.List([_reference(f"{name}_{i}", s) for i, s in enumerate(spec)], ast.Load())
+    return ast.Name(name, ast.Load())
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The arrays of operands by the names that :func:`node` uses."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, list):
+            found |= named({f"{name}_{i}": v for i, v in enumerate(value)})
+        else:
+            found[name] = value
+    return found
+
+
+def with_supports(expression: ast.expr, framework: str, names: dict[str, Any]) -> dict[str, Any]:
+    """``names`` and the support definitions that the expression uses, directly or through one another."""
+    scope = dict(names)
+    pending = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
+    while pending:
+        name = pending.pop()
+        if name in scope:
+            continue
+        try:
+            code = registry.support(name).code[framework]
+        except KeyError:
+            continue
+        scope[name] = None
+        exec(code, scope)
+        pending += [n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)]
+    return scope
+
+
+def evaluate(expression: ast.expr, scope: dict[str, Any], values: Mapping[str, Any]) -> Any:
+    """The value of a lowered expression."""
+    text = ast.unparse(ast.fix_missing_locations(expression))
+    return eval(text, {**scope, **values})
+
+
+def last(array: Array) -> Array:
+    """Channels moved to the end."""
+    return np.moveaxis(array, 1, -1) if array.ndim > 2 else array
+
+
+def first(array: Array) -> Array:
+    """Channels moved back."""
+    return np.moveaxis(array, -1, 1) if array.ndim > 2 else array
+
+
+def _moves(op: OpDef, framework: str) -> bool:
+    return op.layout == "channels" and framework in CHANNELS_LAST
+
+
+def _layer_spelling(trial: Trial) -> Spelling:
+    attributes = {k: constant(v) for k, v in trial.case.attributes.items()}
+    try:
+        return choose(trial.op, trial.framework, attributes, layer=True)
+    except CannotWrite:
+        return next(s for s in trial.op.spellings[trial.framework] if s.layer and s.write)
+
+
+def parameter_specs(trial: Trial) -> dict[str, str]:
+    """Framework parameter -> spec, for the parameters that exist with the case's attributes."""
+    return trial.op.specs(_layer_spelling(trial), trial.case.attributes)
+
+
+@functools.cache
+def _canonical_shapes(name: str, number: int) -> dict[str, tuple[int, ...]]:
+    """The shapes of a layer's canonical parameters in a case, as PyTorch makes them."""
+    op = registry.get(name)
+    return canonical_shapes(Trial(op, "torch", True, op.cases[number], number))
+
+
+def canonical_shapes(trial: Trial) -> dict[str, tuple[int, ...]]:
+    """The shapes of canonical parameters that a framework's layer has."""
+    layer, _ = Layer(trial).built(trial)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path, text in parameter_specs(trial).items():
+        parameter = backend(trial.framework).parameter(layer, path)
+        array = np.zeros(tuple(parameter.shape))
+        for canonical, recipe in from_framework(path, Spec.parse(text), trial.op.layouts(trial.case.attributes), array.shape).items():
+            shapes[canonical] = recipe({path: array}).shape
+    return shapes
+
+
+class Layer:
+    """A layer of a trial: constructed, built, loaded."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.framework = backend(trial.framework)
+        expression = lower_expression(node(trial.op, trial.case, layer=True), trial.framework)
+        scope = with_supports(expression, trial.framework, self.framework.names)
+        self.object = evaluate(expression, scope, {})
+        self.order = [
+            c.attribute for n in _layer_spelling(trial).parsed_call.names if (c := _layer_spelling(trial).conversion(n))
+        ]
+
+    def __call__(self, values: Mapping[str, Any]) -> Any:
+        return self.object(*(values[n] for n in self.order if n in values))
+
+    def built(self, trial: Trial) -> tuple[Any, Any]:
+        """The layer that owns the parameters, after it was built; and the one to call."""
+        arrays = prepared(trial)
+        self.object = self.framework.build(self.object, lambda: self(_grouped(trial, arrays, self.framework.tensor)))
+        return _owner(self.object, _layer_spelling(trial)), self.object
+
+
+def _owner(layer: Any, spelling: Spelling) -> Any:
+    """The layer that holds the parameters: itself, or the one of the spelling's class inside a sequence."""
+    name = spelling.path.rpartition(".")[2]
+    inside = getattr(layer, "_flatten_layers", lambda: [layer])()
+    return next((part for part in inside if type(part).__name__ == name), layer)
+
+
+def prepared(trial: Trial) -> dict[str, Array]:
+    """The named operand arrays in the layout of the framework."""
+    arrays = named(inputs(trial.op, trial.case))
+    if _moves(trial.op, trial.framework):
+        x = trial.op.operands[0].name
+        arrays = {n: last(a) if n == x or n.startswith(f"{x}_") else a for n, a in arrays.items()}
+    return arrays
+
+
+def _grouped(trial: Trial, arrays: Mapping[str, Any], convert: Any = lambda a: a) -> dict[str, Any]:
+    """The operands by canonical name, lists put together again."""
+
+    def value(name: str, spec: Any) -> Any:
+        if isinstance(spec, list):
+            return [value(f"{name}_{i}", s) for i, s in enumerate(spec)]
+        return convert(arrays[name])
+
+    return {name: value(name, spec) for name, spec in trial.case.operands.items()}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a framework computed, in canonical layout; parameter gradients by canonical name."""
+
+    results: list[Array]
+    operand_gradients: list[Array | None] | None
+    parameter_gradients: dict[str, Array]
+
+
+def load(trial: Trial) -> tuple[Layer, dict[str, Any]]:
+    """A layer with the canonical parameters of the case loaded; its shapes are asserted first."""
+    shapes = _canonical_shapes(trial.op.name, trial.number) if "torch" in trial.op.spellings else canonical_shapes(trial)
+    draw = Draw("parameters", trial.op.name, trial.number)
+    canonical = {name: draw.parameter(name, shapes[name]) for name in sorted(shapes)}
+    layer = Layer(trial)
+    owner, _ = layer.built(trial)
+    variables: dict[str, Any] = {}
+    for path, text in parameter_specs(trial).items():
+        variable = layer.framework.parameter(owner, path)
+        made = to_framework(Spec.parse(text), trial.op.layouts(trial.case.attributes), shapes, tuple(variable.shape))(canonical)
+        assert tuple(variable.shape) == made.shape, f"{path} has shape {tuple(variable.shape)}, expected {made.shape}"
+        layer.framework.assign(variable, np.ascontiguousarray(made))
+        variables[path] = variable
+    return layer, variables
+
+
+def parameters(trial: Trial) -> dict[str, Array]:
+    """The canonical parameters of a case."""
+    if not trial.layer or not trial.op.layouts(trial.case.attributes):
+        return {}
+    shapes = _canonical_shapes(trial.op.name, trial.number)
+    draw = Draw("parameters", trial.op.name, trial.number)
+    return {name: draw.parameter(name, shapes[name]) for name in sorted(shapes)}
+
+
+def execute(trial: Trial, *, gradients: bool) -> Outcome:
+    """Run the trial in its framework."""
+    framework = backend(trial.framework)
+    arrays = prepared(trial)
+    moves = _moves(trial.op, trial.framework)
+    layer: Layer | None = None
+    variables: dict[str, Any] = {}
+    if trial.layer:
+        layer, variables = load(trial)
+    else:
+        expression = lower_expression(node(trial.op, trial.case, layer=False), trial.framework)
+        scope = with_supports(expression, trial.framework, framework.names)
+
+    def function(tensors: Sequence[Any]) -> Any:
+        values = dict(zip(arrays, tensors, strict=True))
+        if layer is not None:
+            return layer(_grouped(trial, values))
+        return evaluate(expression, scope, values)
+
+    def weight(index: int, shape: tuple[int, ...]) -> Array:
+        if not moves or len(shape) < 3:
+            return cotangent(index, shape)
+        return last(cotangent(index, (shape[0], shape[-1], *shape[1:-1])))
+
+    draw = weight if gradients else None
+    results, found = framework.run(function, list(arrays.values()), layer, list(variables.values()), draw)
+    if moves:
+        results = [first(r) for r in results]
+    if found is None:
+        return Outcome(results, None, {})
+    floats = [n for n, a in arrays.items() if is_float(a)]
+    x = trial.op.operands[0].name
+    operands = [
+        first(g) if moves and g is not None and (n == x or n.startswith(f"{x}_")) else g
+        for n, g in zip(floats, found, strict=False)
+    ]
+    return Outcome(results, operands, _canonical_gradients(trial, variables, found[len(floats) :]))
+
+
+def _canonical_gradients(trial: Trial, variables: dict[str, Any], found: list[Array | None]) -> dict[str, Array]:
+    """Gradients by canonical parameter; every member of a sum has the gradient of the sum."""
+    if not variables:
+        return {}
+    trained = [p for p, v in variables.items() if getattr(v, "requires_grad", getattr(v, "trainable", False))]
+    made: dict[str, Array] = {}
+    specs = parameter_specs(trial)
+    for path, gradient in zip(trained, found, strict=True):
+        if gradient is None:
+            continue
+        spec = Spec.parse(specs[path])
+        recipes = from_framework(path, spec, trial.op.layouts(trial.case.attributes), gradient.shape)
+        for name in spec.names:
+            source = name if spec.combine != "sum" else spec.names[0]
+            made[name] = recipes[source]({path: gradient})
+    return made
+
+
+@functools.lru_cache(maxsize=4096)
+def baseline(name: str, number: int) -> Outcome | None:
+    """PyTorch's outcome with gradients; None where it has no way to write the op."""
+    op = registry.get(name)
+    forms = sorted({s.layer for s in op.spellings.get("torch", ()) if s.write}, reverse=True)
+    if not forms:
+        return None
+    trial = Trial(op, "torch", forms[0], op.cases[number], number)
+    return execute(trial, gradients=True)
+
+
+def reference(trial: Trial) -> list[Array]:
+    """What the op's reference says, as a flat list."""
+    assert trial.op.reference is not None
+    given = inputs(trial.op, trial.case)
+    operands = [given.get(p.name) for p in trial.op.operands]
+    while operands and operands[-1] is None:
+        operands.pop()
+    made = trial.op.reference(*operands, **parameters(trial), **trial.case.attributes)
+    return [np.asarray(r) for r in flat(made)]
+
+
+def compare(found: Sequence[Array], wanted: Sequence[Array], tolerance: float, what: str) -> None:
+    """Assert equal number, shapes, kinds of type and values."""
+    assert len(found) == len(wanted), f"{what}: {len(found)} results, expected {len(wanted)}"
+    for one, other in zip(found, wanted, strict=True):
+        assert one.shape == other.shape, f"{what}: shape {one.shape}, expected {other.shape}"
+        assert (one.dtype.kind == "b") == (other.dtype.kind == "b"), f"{what}: type {one.dtype}, expected {other.dtype}"
+        finite = np.abs(other[np.isfinite(other)]) if other.dtype.kind == "f" else np.zeros(0)
+        scale = max(float(finite.max(initial=0.0)), 1e-3)
+        np.testing.assert_allclose(one, other, rtol=tolerance, atol=tolerance * scale, err_msg=what)
+
+
+def check(trial: Trial) -> None:
+    """Run a trial and compare results with the reference and gradients with PyTorch's."""
+    tolerance = trial.op.tolerance[0]
+    wants_gradients = trial.case.gradients and trial.framework != "torch" and trial.op.reference is not None
+    truth = baseline(trial.op.name, trial.number) if wants_gradients else None
+    outcome = execute(trial, gradients=truth is not None and truth.operand_gradients is not None)
+    if trial.op.reference is None:
+        return
+    compare(outcome.results, reference(trial), tolerance, "result")
+    if truth is None or truth.operand_gradients is None or outcome.operand_gradients is None:
+        return
+    # Backward passes accumulate more rounding than the forward one that the tolerance was measured on.
+    loose = max(100 * tolerance, 1e-10)
+    for mine, theirs in zip(outcome.operand_gradients, truth.operand_gradients, strict=True):
+        compare([_or_zero(mine, theirs)], [_or_zero(theirs, mine)], loose, "gradient of an operand")
+    for name, theirs in truth.parameter_gradients.items():
+        if name in outcome.parameter_gradients:
+            compare([outcome.parameter_gradients[name]], [theirs], loose, f"gradient of {name}")
+
+
+def _or_zero(gradient: Array | None, other: Array | None) -> Array:
+    if gradient is not None:
+        return gradient
+    return np.zeros(()) if other is None else np.zeros_like(other)
