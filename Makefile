@@ -8,7 +8,10 @@ WORKERS ?= 2
 
 CORPUS ?= benchmarks/samples/torchvision.jsonl
 TARGET ?= keras
+# Of the scoreboard, all optional: JOBS=2 LIMIT=10 ONLY=regex ROOT=folder-of-checkouts CORPUS_OPTIONS="--rerun crashed"
 CORPUS_OPTIONS ?=
+CORPUS_ARGUMENTS = $(if $(JOBS),--jobs $(JOBS)) $(if $(LIMIT),--limit $(LIMIT)) $(if $(ONLY),--only "$(ONLY)") \
+	$(if $(ROOT),--root "$(ROOT)") $(CORPUS_OPTIONS)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
@@ -46,7 +49,7 @@ docs: $(READY)
 	$(PYTHON) -m netferry.ops.table docs/ops.md
 
 corpus: $(READY)
-	$(PYTHON) -m benchmarks.corpus run $(CORPUS) --to $(TARGET) $(CORPUS_OPTIONS)
+	$(PYTHON) -m benchmarks.corpus run $(CORPUS) --to $(TARGET) $(CORPUS_ARGUMENTS)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks.stages

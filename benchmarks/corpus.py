@@ -8,6 +8,7 @@ runs the source networks, which tells trouble of the environment from netferry's
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -205,7 +206,7 @@ def _build(row: Row) -> Result:
 
 def _preload() -> None:
     corpus_environment.preload()
-    __import__("netferry")
+    importlib.import_module("netferry.migration")
 
 
 def _workers(jobs: int) -> int:

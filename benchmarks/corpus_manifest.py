@@ -80,12 +80,18 @@ class Row:
 
     def options(self) -> dict[str, Any]:
         """Further arguments of ``netferry.migrate``: only those that the manifest gives."""
-        given = {
-            name: self.fields[name]
-            for name in ("prelude", "setup", "forward", "kwargs", "tab")
-            if self.fields.get(name)
-        }
-        return given | ({"stochastic": True} if self.stochastic else {})
+        given = {name: self.fields[name] for name in ("forward", "kwargs") if self.fields.get(name)}
+        code = [str(self.fields[name]) for name in ("prelude", "setup") if self.fields.get(name)]
+        if code:
+            given["prelude"] = "\n".join(code)
+        if self.tab:
+            given["tab"] = self.tab
+        return given
+
+    @property
+    def tab(self) -> str:
+        """Which variant of a chapter's code is meant; empty for a source without variants."""
+        return str(self.fields.get("tab", "pytorch" if self.file.suffix == ".md" else ""))
 
 
 def locate(file: str, package: str, root: Path) -> Path:

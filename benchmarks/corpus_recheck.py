@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -37,7 +37,7 @@ def recheck(row: Row, migration: Any, file: Path) -> float:
     expected = [_numpy(leaf) for leaf in corpus_source.flatten(_run_source(source, positional, keyword))]
     with _hidden("netferry"):
         module = _load(file)
-    target = _target(row, migration, module)
+    target = _target(migration, module)
     found = _run_target(migration, source, target, positional, keyword)
     if row.stochastic:
         return 0.0
@@ -105,35 +105,33 @@ def _run_source(network: Any, positional: list[Any], keyword: dict[str, Any]) ->
 
 def _wide(value: Any) -> Any:
     """Floating-point arrays in float64, also inside containers."""
-    if isinstance(value, list | tuple):
-        return type(value)(_wide(v) for v in value)
-    if not hasattr(value, "dtype"):
-        return value
+    return _mapped(value, _widened)
+
+
+def _widened(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return value.astype(np.float64) if value.dtype.kind == "f" else value
     return value.double() if value.is_floating_point() else value
 
 
-def _target(row: Row, migration: Any, module: ModuleType) -> Any:
-    """The generated network in float64, built by the row's own call where the file defines what it names."""
+def _target(migration: Any, module: ModuleType) -> Any:
+    """The generated network in float64."""
     import keras
 
     keras.config.set_floatx("float64")
     seed(SEED + 1)
-    call = getattr(migration, "target_call", None) or row.call
-    scope = dict(vars(module))
-    if row.entry and row.entry in scope:
-        return eval(call, scope)
-    return migration.build()
+    return eval(migration.written.call, dict(vars(module)))
 
 
 def _run_target(
     migration: Any, source: Any, target: Any, positional: list[Any], keyword: dict[str, Any]
 ) -> list[np.ndarray[Any, Any]]:
     """Outputs of the target with the source's weights, in the source's layout."""
-    inputs = migration.convert_inputs(*(_numpy_tree(_wide(v)) for v in positional))
-    args = [_tensor_tree(v) for v in inputs]
-    kwargs = {k: _tensor_tree(_numpy_tree(_wide(v))) for k, v in keyword.items()}
+    given = ([_wide(v) for v in positional], {k: _wide(v) for k, v in keyword.items()})
+    leaves: list[np.ndarray[Any, Any]] = []
+    _mapped(given, leaves.append)
+    converted = iter(migration.convert_inputs(*(_numpy(leaf) for leaf in leaves)))
+    args, kwargs = _mapped(given, lambda _: _tensor(next(converted)))
     target(*args, **kwargs)  # creates the weights
     migration.transfer(source, target)
     output = target(*args, training=False, **kwargs)
@@ -148,18 +146,19 @@ def _numpy(value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(value)
 
 
-def _numpy_tree(value: Any) -> Any:
+def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same containers with every array in them changed."""
+    if isinstance(value, dict):
+        return {k: _mapped(v, change) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(_numpy_tree(v) for v in value)
-    return _numpy(value) if hasattr(value, "dtype") else value
+        return type(value)(_mapped(v, change) for v in value)
+    return change(value) if hasattr(value, "dtype") else value
 
 
-def _tensor_tree(value: Any) -> Any:
+def _tensor(value: np.ndarray[Any, Any]) -> Any:
     import keras
 
-    if isinstance(value, list | tuple):
-        return type(value)(_tensor_tree(v) for v in value)
-    return keras.ops.convert_to_tensor(value) if isinstance(value, np.ndarray) else value
+    return keras.ops.convert_to_tensor(value)
 
 
 def _difference(expected: list[np.ndarray[Any, Any]], found: list[np.ndarray[Any, Any]]) -> float:

@@ -64,9 +64,8 @@ def _package_member(path: Path) -> ModuleType:
 
 def _extract(row: Row) -> Namespace:
     """Only the definitions that the entry and the call reach: importing the file would train."""
-    tab = str(row.fields.get("tab", "pytorch"))
-    tree = ast.parse(python_of(row.file, tab))
-    found: Namespace = {"__name__": "corpus", "tab": SimpleNamespace(selected=lambda *names: tab in names)}
+    tree = ast.parse(python_of(row.file, row.tab))
+    found: Namespace = {"__name__": "corpus", "tab": SimpleNamespace(selected=lambda *names: row.tab in names)}
     sys.path.insert(0, str(row.file.parent))
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):

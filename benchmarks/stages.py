@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import statistics
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -13,8 +15,8 @@ from rich.table import Table
 
 from benchmarks import corpus_environment, synthetic
 
-OWN = ("project", "instrument", "read", "passes", "write")
-"""The stages that are netferry's work; all other timings are the framework's or the network's."""
+OWN = ("project", "instrument", "read", "passes", "write", "weights")
+"""The stages that are netferry's work; ``observe`` is the run of the network, in shapes only."""
 
 
 def measure(file: Path, target: str, repeats: int) -> dict[str, float]:
@@ -25,7 +27,17 @@ def measure(file: Path, target: str, repeats: int) -> dict[str, float]:
         netferry.migrate(str(file), entry="Net", to=target, call="Net()", inputs=["2x3x6x7"], verify=False).timings
         for _ in range(repeats + 1)
     ][1:]
-    return {stage: statistics.median(run.get(stage, 0.0) for run in runs) for stage in runs[0]}
+    found = {stage: statistics.median(run.get(stage, 0.0) for run in runs) for stage in runs[0]}
+    return found | {"instrument": statistics.median(_instrument(file) for _ in range(repeats))}
+
+
+def _instrument(file: Path) -> float:
+    """Seconds to wrap every node of the file; inside a migration this hides in the time of the run."""
+    from netferry.observe.instrument import instrument
+
+    started = time.perf_counter()
+    instrument(ast.parse(file.read_text(encoding="utf-8")))
+    return time.perf_counter() - started
 
 
 def main(

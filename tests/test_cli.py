@@ -13,16 +13,11 @@ from typer.testing import CliRunner, Result
 import netferry
 from netferry import cli
 from netferry.diagnostics import Diagnostic, failure
+from netferry.verify.report import Divergence, Verification
 
-
-@dataclass
-class FakeVerification:
-    passed: bool = True
-    max_abs_diff: float = 2.8e-15
-    float32: float = 3.1e-06
-    gradients: float = 4.4e-15
-    training: float = 1.9e-15
-    first_divergence: str | None = None
+VERIFIED = Verification(
+    "verified", max_abs_diff=9e-15, max_rel_diff=2.8e-15, float32=3.1e-06, gradients=4.4e-15, training=1.9e-15
+)
 
 
 class FakeMap:
@@ -35,14 +30,24 @@ class FakeMigration:
     status: int = 0
     code: str = "import numpy\n"
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    verification: FakeVerification | None = field(default_factory=FakeVerification)
+    verification: Verification | None = field(default_factory=lambda: VERIFIED)
     weight_map: FakeMap = field(default_factory=FakeMap)
     summary: dict[str, Any] = field(
         default_factory=lambda: {
-            "source_framework": "A", "target_framework": "B", "entry": "Net()", "entry_reason": "the only one",
-            "inputs": ["2x3 float32"], "input_reason": "given", "classes": 1, "calls": 4, "observed": 4,
-            "assumed": 0, "unsupported": 0, "arrays": 2, "numbers": 11_200_000,
-        }  # fmt: skip
+            "source_framework": "A",
+            "target_framework": "B",
+            "entry": "Net()",
+            "entry_reason": "the only one",
+            "inputs": ["2x3 float32"],
+            "input_reason": "given",
+            "classes": 1,
+            "calls": 4,
+            "observed": 4,
+            "assumed": 0,
+            "unsupported": 0,
+            "arrays": 2,
+            "numbers": 11_200_000,
+        }
     )
 
 
@@ -190,13 +195,27 @@ def test_check_reports_without_writing(api: Api) -> None:
     assert "weights" not in result.stdout
 
 
-@pytest.mark.parametrize(("passed", "status", "word"), [(True, 0, "verified"), (False, 1, "DIFFERS")])
-def test_verify_names_the_first_divergence(api: Api, passed: bool, status: int, word: str) -> None:
-    api.result = FakeVerification(passed=passed, first_divergence=None if passed else "layer1.0.conv")
+def test_verify_shows_what_agrees(api: Api) -> None:
+    api.result = VERIFIED
     result = run("verify", "a.py:Net", "b.py:Net", "--input", "2x3")
-    assert result.exit_code == status
-    assert word in result.stdout
-    assert ("layer1.0.conv" in result.stdout) is not passed
+    assert result.exit_code == 0
+    assert result.stdout.startswith("  verified   forward 3.1e-06 (float32) 2.8e-15 (float64)")
+
+
+def test_verify_names_the_first_divergence(api: Api) -> None:
+    place = Divergence("layer1.conv", "layer1.conv", "Conv", 0.5, inside=True)
+    api.result = Verification("mismatch", "the outputs differ", first_divergence=place)
+    result = run("verify", "a.py:Net", "b.py:Net")
+    assert result.exit_code == 1
+    assert "DIFFERS    the outputs differ" in result.stdout
+    assert "in layer1.conv (Conv)" in result.stdout
+
+
+def test_what_was_not_run_is_not_called_verified(api: Api) -> None:
+    api.result = Verification("unverified", "random by design")
+    result = run("verify", "a.py:Net", "b.py:Net")
+    assert result.exit_code == 1
+    assert "not verified  random by design" in result.stdout
 
 
 def test_weights_needs_its_files(api: Api, tmp_path: Path) -> None:

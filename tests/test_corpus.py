@@ -80,7 +80,13 @@ def test_places_of_sources() -> None:
     assert row(package="pkg==1.0").source.endswith("site-packages/a/model.py")
     assert row(package="", file="{x/y}/m.py").source == "checkouts/x__y/m.py"
     assert row(entry="(an expression)").entry == ""
-    assert row(prelude="n=1", stochastic_eval=True).options() == {"prelude": "n=1", "stochastic": True}
+
+
+def test_only_what_the_manifest_gives_is_handed_on() -> None:
+    assert row().options() == {}
+    assert row(setup="import m", prelude="n=1").options() == {"prelude": "n=1\nimport m"}
+    assert row(file="chapter.md").options() == {"tab": "pytorch"}
+    assert row(file="chapter.md", tab="jax").options() == {"tab": "jax"}
 
 
 def test_long_names_stay_apart() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.observe.run import NETWORK, Observation
+from netferry.pivot.nodes import LayerAttribute
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
 from netferry.project import Project, SourceFile
@@ -55,13 +56,30 @@ class Assembler:
         for name in sorted(_free(call)):
             self._want(main, name)
         definitions = self._ordered()
+        for definition in definitions:
+            definition.node = _ResolveAttributes(self.counts.made).visit(definition.node)
         network = type(self.observation.recording.network)
         program = Program(
             self.conventions.name, network.__name__, definitions, list(self.imports.values()), self.counts.holes,
             self.observation.recording, self.counts.observed, self.counts.assumed, docstring=self._docstring(),
         )  # fmt: skip
         program.construction = call
+        program.width = _width(self.project.main)
         return program
+
+    def _note_indirect(self, file: SourceFile) -> None:
+        """What variables that hold classes or functions were seen to call: for the places that the run did not reach."""
+        recording = self.observation.recording
+        for node in ast.walk(file.tree):
+            callees = recording.callees.get(getattr(node, "nf_id", -1)) if isinstance(node, ast.Call) else None
+            if not callees or not isinstance(node, ast.Call):
+                continue
+            free = [c for c in callees if getattr(c, "__self__", None) is None and not self.conventions.is_module(c)]
+            paths = tuple(dict.fromkeys(self.conventions.path(c) for c in free))
+            if any(paths):
+                text = ast.unparse(node.func)
+                known = self.counts.indirect.get(text, ())
+                self.counts.indirect[text] = tuple(dict.fromkeys((*known, *paths)))
 
     def _docstring(self) -> str:
         tree = self.project.main.tree
@@ -78,7 +96,8 @@ class Assembler:
             made = _Module(file, Index(file.tree), self._reader(name))
             self.modules[name] = made
             made.aliases = self._aliases(file, made.index)
-            made.reader.aliases = made.aliases  # type: ignore[attr-defined]
+            made.reader.aliases = made.aliases
+            self._note_indirect(file)
         return self.modules[name]
 
     def _reader(self, name: str) -> Reader:
@@ -179,6 +198,24 @@ class Assembler:
         return [self.found[k] for k in sorted(self.found, key=lambda k: (rank[k[0]], k[1]))]
 
 
+class _ResolveAttributes(ast.NodeTransformer):
+    """Parameters of layers that the run did not reach: by what the attribute of that name holds elsewhere."""
+
+    def __init__(self, made: Mapping[str, set[str]]) -> None:
+        self.made = made
+
+    def visit_LayerAttribute(self, node: LayerAttribute) -> ast.AST:
+        self.generic_visit(node)
+        if node.ops:
+            return node
+        owner = node.owner
+        key = owner.attr if isinstance(owner, ast.Attribute) else ""
+        node.ops = tuple(sorted(self.made.get(key, ())))
+        if node.ops:
+            return node
+        return ast.copy_location(ast.Attribute(owner, node.name, ast.Load()), node)
+
+
 def _free(node: ast.AST) -> set[str]:
     """Names that a definition reads from outside (a superset is harmless)."""
     found: set[str] = set()
@@ -188,6 +225,13 @@ def _free(node: ast.AST) -> set[str]:
         elif isinstance(child, ast.Constant) and isinstance(child.value, str) and child.value.isidentifier():
             continue
     return found
+
+
+def _width(file: SourceFile) -> int:
+    """The line length that a file's code keeps to: 88, 100 or 120."""
+    lengths = sorted(len(line) for line in file.lines if not line.lstrip().startswith("#") and "http" not in line)
+    longest = lengths[int(len(lengths) * 0.99)] if lengths else 0
+    return next((w for w in (88, 100) if longest <= w), 120)
 
 
 def _lead(file: SourceFile, statement: ast.stmt) -> str:

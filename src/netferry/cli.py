@@ -120,7 +120,9 @@ class Reporter:
             traceback.print_exc(file=sys.stderr)
 
 
-Source = Annotated[str, typer.Argument(metavar="SOURCE[:ENTRY]", help="A .py file, package folder, module or notebook.")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE[:ENTRY]", help="A .py file, package folder, module name or notebook.")
+]
 Call = Annotated[str | None, typer.Option("--call", help='How to build it: "ResNet18(num_classes=10)".')]
 Inputs = Annotated[
     list[str] | None,
@@ -186,9 +188,15 @@ def migrate(
         outputs.refuse_existing([p for p in (goal, weight_map) if p], force)
         with report.working("reading the source") as progress:
             found = netferry.migrate(
-                source, to=to, call=call, inputs=inputs, layout=str(layout), verify=not no_verify, static=static,
+                source,
+                to=to,
+                call=call,
+                inputs=inputs or None,
+                layout=str(layout),
+                verify=not no_verify,
+                static=static,
                 progress=progress,
-            )  # fmt: skip
+            )
         if goal and weight_map:
             outputs.write_all({goal: outputs.text_writer(found.code), weight_map: found.weight_map.save}, force)
         _show_migration(report, found, Path(split(source)[0]).name, goal, weight_map)
@@ -231,7 +239,7 @@ def check(
 
     def command() -> int:
         with report.working("reading the source") as progress:
-            found = netferry.check(source, to=to, call=call, inputs=inputs, static=static, progress=progress)
+            found = netferry.check(source, to=to, call=call, inputs=inputs or None, static=static, progress=progress)
         report.show(found.diagnostics)
         data = {"status": found.status, "summary": found.summary, "diagnostics": found.diagnostics}
         report.result(tables.findings(found.summary, Path(split(source)[0]).name), data)
@@ -257,7 +265,13 @@ def verify(
     def command() -> int:
         with report.working("building both networks") as progress:
             found = netferry.verify(
-                source, target, weight_map=weight_map, call=call, inputs=inputs, layout=str(layout), progress=progress
+                source,
+                target,
+                weight_map=weight_map,
+                call=call,
+                inputs=inputs or None,
+                layout=str(layout),
+                progress=progress,
             )
         status = 0 if found.passed else 1
         report.result(tables.verdict(found), {"status": status, "verification": found})
@@ -315,7 +329,7 @@ def inspect(
 
     def command() -> int:
         with report.working("reading the source") as progress:
-            program = netferry.inspect(source, call=call, inputs=inputs, static=static, progress=progress)
+            program = netferry.inspect(source, call=call, inputs=inputs or None, static=static, progress=progress)
         if report.as_json:
             report.result("", program.to_json())
         elif view is View.TABLE:

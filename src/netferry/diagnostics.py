@@ -28,7 +28,7 @@ class Code:
 
 CODES: Final[Mapping[str, Code]] = {
     # Reading the source.
-    "NF001": Code("missing file", "Check the path; SOURCE is a .py file, a package folder, a module name or a notebook."),
+    "NF001": Code("missing file", "Check the path; it is relative to the folder netferry runs in."),
     "NF002": Code("syntax error", "Correct the line shown; the file must run under the Python that runs netferry."),
     "NF003": Code("Python 2 code", "Port the file to Python 3 first, for example with the tool 2to3."),
     "NF004": Code("unsupported kind of source", "Give a .py file, a package folder, a module name, .ipynb or .md."),
@@ -40,7 +40,7 @@ CODES: Final[Mapping[str, Code]] = {
     "NF012": Code("entry not found", "Name a class or function that the source defines: SOURCE:ENTRY."),
     "NF013": Code("input cannot be guessed", 'Give every input, for example --input "2x3x32x32" or "2x7:int64:1000".'),
     "NF014": Code("constructor arguments cannot be guessed", 'Say how to build it: --call "Entry(num_classes=10)".'),
-    "NF015": Code("source framework cannot be told", "The file must import the framework that its network is written in."),
+    "NF015": Code("source framework cannot be told", "The file must import the framework of its network."),
     # Running the source.
     "NF020": Code("the constructor raises", "Correct the arguments with --call, or the network itself."),
     "NF021": Code("the forward pass raises", "Correct the shapes or types with --input, or the network itself."),
@@ -50,9 +50,13 @@ CODES: Final[Mapping[str, Code]] = {
     # Translating.
     "NF030": Code("unknown operation", "Rewrite the call with known operations, or declare the op.", INCOMPLETE),
     "NF031": Code("argument cannot be translated", "Use a value that the target can express.", INCOMPLETE),
-    "NF032": Code("the target cannot express it", "Write this place by hand; the generated file marks it.", INCOMPLETE),
-    "NF033": Code("assumed, not observed", "Give a --call or --input with which the run reaches this line.", INCOMPLETE),
-    "NF034": Code("Python that cannot be translated", "Write this place by hand; the generated file marks it.", INCOMPLETE),
+    "NF032": Code(
+        "the target cannot express it", "Write this by hand; the generated file marks the place.", INCOMPLETE
+    ),
+    "NF033": Code("assumed, not observed", "Give a --call or --input that makes the run reach it.", INCOMPLETE),
+    "NF034": Code(
+        "Python that cannot be translated", "Write this by hand; the generated file marks the place.", INCOMPLETE
+    ),
     # Writing.
     "NF040": Code("output exists", "Choose another name with -o, or replace it with --force."),
     "NF041": Code("output cannot be written", "Check that the folder exists and that you may write there."),

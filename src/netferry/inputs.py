@@ -15,7 +15,8 @@ DEFAULT_HIGH: Final = 10
 """Integers are drawn below this when the specification names no bound."""
 
 _DTYPES: Final = frozenset(
-    "float16 bfloat16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool complex64 complex128".split()
+    {"bool", "bfloat16", "float16", "float32", "float64", "complex64", "complex128"}
+    | {f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 )
 _ALIASES: Final = {"float": "float32", "double": "float64", "half": "float16", "int": "int64", "long": "int64"}
 _SPEC: Final = re.compile(r"(?:(?P<name>[^\W\d]\w*)=)?(?P<shape>\d+(?:x\d+)*)(?::(?P<dtype>\w+)(?::(?P<high>\d+))?)?")

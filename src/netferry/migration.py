@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,14 @@ class Reading:
     program: Program
     timings: dict[str, float]
 
+    @property
+    def numbers(self) -> int:
+        """How many trainable numbers the network has."""
+        walker = frameworks.get(self.framework).reading()
+        modules = walker.walk(self.observation.recording.network)
+        found = {m.identity: math.prod(m.shape) for module in modules for m in module.members if m.trainable}
+        return sum(found.values())
+
 
 @dataclass
 class Migration:
@@ -88,7 +97,7 @@ class Migration:
             "inputs": [str(s) for s in self.reading.specs], "input_reason": self.reading.input_reason,
             "classes": len(program.classes()), "calls": program.observed + program.assumed,
             "observed": program.observed, "assumed": program.assumed, "unsupported": len(self.written.holes),
-            "arrays": len(self.weight_map.entries), "numbers": self.weight_map.numbers,
+            "arrays": len(self.weight_map.entries), "numbers": self.reading.numbers,
         }  # fmt: skip
 
     def build(self) -> Any:
@@ -249,7 +258,7 @@ def migrate(
     with clock.stage("write", "writing the target"):
         written = write(reading.program, frameworks.get(to).writing())
     with clock.stage("weights", "mapping the weights"):
-        weight_map = build_map(reading.observation, written, found, reading.framework, to)
+        weight_map = build_map(reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to)
     made = Migration(
         reading, to, written.code, written, found, weight_map, _diagnostics(written), timings=reading.timings | clock.seconds
     )

@@ -49,6 +49,9 @@ class Conventions(Protocol):
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """Translate reading an attribute of a module or layer; None to go on."""
 
+    def foreign(self, value: Any) -> bool:
+        """Whether a class has no meaning outside the source framework."""
+
     def erased(self, value: Any) -> bool:
         """Whether a decorator or bare call has no meaning outside the source framework."""
 
@@ -60,6 +63,10 @@ class Counts:
     observed: int = 0
     assumed: int = 0
     holes: list[Hole] = field(default_factory=list)
+    indirect: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    """What variables that hold classes or functions were seen to call, by the text of the callee."""
+    made: dict[str, set[str]] = field(default_factory=dict)
+    """Attribute name -> the layer ops assigned to it anywhere."""
 
 
 class Reader(ast.NodeTransformer):
@@ -75,6 +82,9 @@ class Reader(ast.NodeTransformer):
         self.counts = counts
         self.class_name = ""
         self.function: list[ast.AST] = []
+        self.aliases: Mapping[str, tuple[str, str]] = {}
+        self._testing = 0
+        """Inside an annotation or an ``isinstance`` test, a class stands for itself, not for its constructor."""
 
     # -- looking things up ---------------------------------------------------------------------------------------
 
@@ -112,6 +122,9 @@ class Reader(ast.NodeTransformer):
     # -- calls ---------------------------------------------------------------------------------------------------
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass") and len(node.args) == 2:
+            node.args = [self.visit(node.args[0]), self.test(node.args[1])]
+            return node
         callees = self.facts.callees.get(getattr(node, "nf_id", -1), [])
         if not callees:
             return self._unobserved(node)
@@ -122,6 +135,13 @@ class Reader(ast.NodeTransformer):
         if None in paths or len(paths) > 1:
             return self._mixed(node, paths)
         return self._translate(node, str(paths[0]), callees)
+
+    def test(self, node: ast.expr) -> ast.expr:
+        """Read an annotation or the classes of an ``isinstance`` test."""
+        self._testing += 1
+        made: ast.expr = self.visit(node)
+        self._testing -= 1
+        return made
 
     def _path(self, callee: Any) -> str | None:
         return self.conventions.layer_path(callee) or self.conventions.path(callee)
@@ -156,7 +176,7 @@ class Reader(ast.NodeTransformer):
             if not isinstance(node.func, ast.Attribute):
                 raise CannotBind("a tensor method called through a variable")
             args = [node.func.value, *args]
-        sequence = any(p.variadic for p in spelling.parsed.parameters) and self._single_sequence(node, spelling, args)
+        sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(node, spelling, args)
         bound = bind(op, spelling, args, keywords, partial=not direct or is_partial, variadic_is_sequence=sequence)
         if not spelling.layer:
             self._check_operands(op, spelling, bound, node)
@@ -213,7 +233,7 @@ class Reader(ast.NodeTransformer):
 
     def expand(self, node: ast.Call, spelling: Spelling) -> tuple[list[ast.expr], list[ast.keyword]]:
         """The call's arguments with starred ones resolved from what was observed."""
-        variadic = any(p.variadic for p in spelling.parsed.parameters)
+        variadic = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters)
         args: list[ast.expr] = []
         for argument in node.args:
             if isinstance(argument, ast.Starred) and not variadic:
@@ -243,7 +263,7 @@ class Reader(ast.NodeTransformer):
 
     def _single_sequence(self, node: ast.Call, spelling: Spelling, args: Sequence[ast.expr]) -> bool:
         """Whether the one argument given for ``*shape`` is itself a sequence: ``view(shape)``."""
-        first = next(i for i, p in enumerate(spelling.parsed.parameters) if p.variadic)
+        first = next(i for i, p in enumerate(spelling.parsed.parameters) if p.variadic and not p.keyword_only)
         rest = args[first:]
         if len(rest) != 1 or isinstance(rest[0], ast.Starred):
             return False
@@ -309,12 +329,25 @@ class Reader(ast.NodeTransformer):
                 self.generic_visit(node)
                 return node
             return self._assumed(node, path, [named])
+        known = self.counts.indirect.get(ast.unparse(node.func))
+        if known is not None:
+            return self._like_elsewhere(node, known)
         if isinstance(node.func, ast.Attribute):
             guessed = self.conventions.guess_method(self, node)  # type: ignore[attr-defined]
             if guessed:
                 return self._assumed(node, guessed, [])
         self.generic_visit(node)
         return node
+
+    def _like_elsewhere(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
+        """An unobserved ``norm_layer(width)``: what the same name calls where it was observed."""
+        if None in paths:
+            self.generic_visit(node)
+            return node
+        made = self._mixed(node, paths)
+        self.counts.observed -= isinstance(made, Op)
+        self.counts.assumed += isinstance(made, Op)
+        return made
 
     def _assumed(self, node: ast.Call, path: str, callees: Sequence[Any]) -> ast.AST:
         before = self.counts.observed
@@ -365,10 +398,13 @@ class Reader(ast.NodeTransformer):
             return plain
         if self.static(node) is MISSING or not callable(value):
             return None
+        if self._testing and self.conventions.foreign(value):
+            return Reference("typing.Any", "Any", self.site(node))
         path = self.conventions.path(value)
         if path is None:
             return None
-        made = Reference(path, self.conventions.annotation(value) or "", self.site(node))
+        kind = self.conventions.annotation(value) or ("test" if self._testing else "")
+        made = Reference(path, kind, self.site(node))
         return ast.copy_location(made, node)
 
     # -- statements ----------------------------------------------------------------------------------------------
@@ -379,6 +415,15 @@ class Reader(ast.NodeTransformer):
             if made is not None:
                 return made
         return super().visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        target = node.targets[0]
+        if isinstance(target, ast.Attribute) and isinstance(node.value, Op) and node.value.layer:
+            self.counts.made.setdefault(target.attr, set()).add(node.value.name)
+        if isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id:
+            return []  # type: ignore[return-value]
+        return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         outer, self.class_name = self.class_name, node.name
@@ -391,9 +436,13 @@ class Reader(ast.NodeTransformer):
             self.visit(d) for d in node.decorator_list
             if not self.conventions.erased(self.static(d.func if isinstance(d, ast.Call) else d))
         ]
-        self.visit(node.args)
+        for argument in ast.walk(node.args):
+            if isinstance(argument, ast.arg) and argument.annotation is not None:
+                argument.annotation = self.test(argument.annotation)
+        node.args.defaults = [self.visit(d) for d in node.args.defaults]
+        node.args.kw_defaults = [self.visit(d) if d is not None else None for d in node.args.kw_defaults]
         if node.returns is not None:
-            node.returns = self.visit(node.returns)
+            node.returns = self.test(node.returns)
         self.function.append(node)
         node.body = _flat(self.visit(s) for s in node.body)
         self.function.pop()
@@ -401,6 +450,13 @@ class Reader(ast.NodeTransformer):
 
     visit_FunctionDef = _function
     visit_AsyncFunctionDef = _function
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        node.annotation = self.test(node.annotation)
+        node.target = self.visit(node.target)
+        if node.value is not None:
+            node.value = self.visit(node.value)
+        return node
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node

@@ -6,13 +6,17 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
 from rich.text import Text
 
+from netferry.verify.report import Verification
 
-def summary(facts: Mapping[str, Any], verification: Any, source: str, output: str, weight_map: str = "") -> Text:
+
+def summary(
+    facts: Mapping[str, Any], verification: Verification | None, source: str, output: str, weight_map: str = ""
+) -> Text:
     """The summary of a migration: what was found, translated, carried and proved.
 
     ``facts`` has the keys of ``Migration.summary``; ``verification`` is what ``Migration.verify`` gave, or None.
@@ -76,24 +80,19 @@ def magnitude(number: int) -> str:
     return str(number)
 
 
-def verdict(verification: Any) -> Text:
+_VERDICTS: Final = {"verified": ("verified", "bold green"), "unverified": ("not verified", "bold yellow")}
+
+
+def verdict(verification: Verification | None) -> Text:
     """The line that says what was proved, or that nothing was."""
     if verification is None:
         return Text("  not verified", style="bold yellow")
-    passed = bool(verification.passed)
-    parts = [f"forward {_small(verification.float32)} (float32) {_small(verification.max_abs_diff)} (float64)"]
-    parts += [f"gradients {_small(verification.gradients)}", f"training mode {_small(verification.training)}"]
-    line = Text(f"  {'verified' if passed else 'DIFFERS':<11}", style="bold green" if passed else "bold red")
-    line.append(" · ".join(parts), style="default")
+    word, style = _VERDICTS.get(verification.status, ("DIFFERS", "bold red"))
+    line = Text(f"  {word:<11}", style=style)
+    line.append(f"{'' if len(word) < 11 else '  '}{verification.summary()}", style="default")
     if verification.first_divergence:
-        line.append(f"\n  {'first at':<11}{verification.first_divergence}", style="default")
+        line.append(f"\n  {'first':<11}{verification.first_divergence}", style="default")
     return line
-
-
-def _small(number: float | None) -> str:
-    if number is None:
-        return "not compared"
-    return "nan" if math.isnan(number) else f"{number:.1e}"
 
 
 def rows(records: Sequence[Mapping[str, Any]]) -> Table:

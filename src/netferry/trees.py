@@ -21,6 +21,13 @@ def convert(value: Any, leaf: Callable[[Any], Any]) -> Any:
     return leaf(value)
 
 
+def numbers(value: Any) -> Iterator[tuple[str, Any]]:
+    """The leaves that are arrays, tensors or plain numbers."""
+    for path, leaf in leaves(value):
+        if hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex):
+            yield path, leaf
+
+
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every member that is no container, with its place (``"1.logits"``), in order; ``None`` is left out."""
     if isinstance(value, Mapping):

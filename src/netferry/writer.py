@@ -121,6 +121,8 @@ class Lowering(ast.NodeTransformer):
         return ast.copy_location(made, node)
 
     def visit_Reference(self, node: Reference) -> ast.expr:
+        if node.kind == "Any":
+            return dotted("typing.Any")
         made = self.conventions.reference(node) or self._op_reference(node)
         if made is None:
             return self._hole(node, f"{node.path} as a value has no equivalent")
@@ -295,12 +297,12 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str
     body, imports = conventions.imports(body, taken)
     used = _used_names(body)
     lines = [i.text() for i in program.imports if i.alias in used]
-    for name in ("functools", "math"):
+    for name in ("functools", "math", "typing"):
         if name in used and not any(i.alias == name for i in program.imports):
             lines.append(f"import {name}")
     head = [program.docstring] if program.docstring else []
     text = "\n".join([*head, *sorted(set(lines + imports)), "", "", body]) + "\n"
-    return format_code(text)
+    return format_code(text, program.width)
 
 
 def _bound_names(program: Program, supports: Iterable[str]) -> set[str]:
@@ -329,10 +331,9 @@ def _used_names(text: str) -> set[str]:
     return found
 
 
-def format_code(text: str) -> str:
+def format_code(text: str, width: int = 88) -> str:
     """The text formatted by ruff with sorted imports; unformatted where ruff cannot run."""
-    width = max((len(line) for line in text.splitlines() if not line.lstrip().startswith(("#", '"'))), default=88)
-    options = ["--line-length", str(min(max(width if width <= 120 else 88, 88), 120))]
+    options = ["--line-length", str(width)]
     ruff = [sys.executable, "-m", "ruff"]
     for command in (
         [*ruff, "check", "--isolated", "--quiet", "--fix-only", "--select", "F401,I001,F541", "-", *options],

@@ -27,7 +27,7 @@ def first(tmp_path: Path, text: str) -> tuple[list[str], str] | None:
     ("text", "inputs"),
     [
         ("x = torch.randn(1, 3, 32, 32)\nnet = Net()\nnet(x)", ["1x3x32x32 float32"]),
-        ("def test():\n    n = 4\n    net = Net().eval()\n    print(net(torch.rand((n, 3 * 2))).size())", ["4x6 float32"]),
+        ("def test():\n    n = 4\n    net = Net().eval()\n    net(torch.rand((n, 3 * 2))).size()", ["4x6 float32"]),
         ("if __name__ == '__main__':\n    m = Net()\n    m(torch.randint(0, 50, (2, 7)))", ["2x7 int64 below 50"]),
         ("x = torch.zeros(2, 5).to('cpu')\nm = Net()\nm = m.to('cpu')\nm(x, mask=torch.ones(2, 5).long())",
          ["2x5 float32", "mask=2x5 int64 below 2"]),

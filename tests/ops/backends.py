@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,9 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def flat(value: Any) -> list[Any]:
-    """The tensors of a nested result, in order; a shape is one array."""
+    """The tensors of a nested result, in order, without what is None; a shape is one array."""
+    if value is None:
+        return []
     if isinstance(value, tuple | list) and not (value and all(isinstance(item, int) for item in value)):
         return [leaf for item in value for leaf in flat(item)]
     if isinstance(value, Mapping):
@@ -92,6 +95,9 @@ class Keras:
         import keras
 
         keras.config.set_floatx("float64")
+        if BACKEND == "jax":
+            # Keras rounds intermediate results to 32 bits on JAX, whatever the type asked for.
+            importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
         self.names: dict[str, Any] = {"keras": keras, "math": math, "np": np}
         self._keras = keras
         if BACKEND == "tensorflow":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops import registry
-from netferry.ops.core import Case, Ints, OpDef, Spelling
+from netferry.ops.core import REQUIRED, Case, Ints, OpDef, Spelling
 from netferry.ops.lowering import CannotWrite, choose, lower_expression
 from netferry.pivot.nodes import Op, constant
 from netferry.weights.rearrange import Spec, from_framework, to_framework
@@ -63,6 +63,8 @@ class Draw:
 
     def operand(self, spec: Any) -> Any:
         """The value of an operand described in a case (a list for a list of operands)."""
+        if isinstance(spec, bool):
+            return spec
         if isinstance(spec, list):
             return [self.operand(s) for s in spec]
         if isinstance(spec, Ints):
@@ -114,20 +116,23 @@ def named(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_supports(expression: ast.expr, framework: str, names: dict[str, Any]) -> dict[str, Any]:
-    """``names`` and the support definitions that the expression uses, directly or through one another."""
+    """``names`` and the support definitions that the expression uses, those they require first."""
     scope = dict(names)
-    pending = [n.id for n in ast.walk(expression) if isinstance(n, ast.Name)]
-    while pending:
-        name = pending.pop()
+
+    def need(name: str) -> None:
         if name in scope:
-            continue
+            return
         try:
-            code = registry.support(name).code[framework]
+            found = registry.support(name)
         except KeyError:
-            continue
-        scope[name] = None
-        exec(code, scope)
-        pending += [n.id for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Name)]
+            return
+        for required in found.requires:
+            need(required)
+        exec(found.code[framework], scope)
+
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Name):
+            need(node.id)
     return scope
 
 
@@ -191,12 +196,15 @@ class Layer:
         expression = lower_expression(node(trial.op, trial.case, layer=True), trial.framework)
         scope = with_supports(expression, trial.framework, self.framework.names)
         self.object = evaluate(expression, scope, {})
-        self.order = [
-            c.attribute for n in _layer_spelling(trial).parsed_call.names if (c := _layer_spelling(trial).conversion(n))
-        ]
+        spelling = _layer_spelling(trial)
+        self.names = {n: c.attribute for n in spelling.parsed_call.names if (c := spelling.conversion(n))}
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
-        return self.object(*(values[n] for n in self.order if n in values))
+        """Call by position up to the first operand that is left out, by keyword after it."""
+        given = [(name, operand in values) for name, operand in self.names.items()]
+        leading = next((i for i, (_, known) in enumerate(given) if not known), len(given))
+        args = [values[self.names[name]] for name, _ in given[:leading]]
+        return self.object(*args, **{name: values[self.names[name]] for name, known in given[leading:] if known})
 
     def built(self, trial: Trial) -> tuple[Any, Any]:
         """The layer that owns the parameters, after it was built; and the one to call."""
@@ -214,7 +222,7 @@ def _owner(layer: Any, spelling: Spelling) -> Any:
 
 def prepared(trial: Trial) -> dict[str, Array]:
     """The named operand arrays in the layout of the framework."""
-    arrays = named(inputs(trial.op, trial.case))
+    arrays = {n: a for n, a in named(inputs(trial.op, trial.case)).items() if isinstance(a, np.ndarray)}
     if _moves(trial.op, trial.framework):
         x = trial.op.operands[0].name
         arrays = {n: last(a) if n == x or n.startswith(f"{x}_") else a for n, a in arrays.items()}
@@ -227,7 +235,7 @@ def _grouped(trial: Trial, arrays: Mapping[str, Any], convert: Any = lambda a: a
     def value(name: str, spec: Any) -> Any:
         if isinstance(spec, list):
             return [value(f"{name}_{i}", s) for i, s in enumerate(spec)]
-        return convert(arrays[name])
+        return spec if isinstance(spec, bool) else convert(arrays[name])
 
     return {name: value(name, spec) for name, spec in trial.case.operands.items()}
 
@@ -243,7 +251,7 @@ class Outcome:
 
 def load(trial: Trial) -> tuple[Layer, dict[str, Any]]:
     """A layer with the canonical parameters of the case loaded; its shapes are asserted first."""
-    shapes = _canonical_shapes(trial.op.name, trial.number) if "torch" in trial.op.spellings else canonical_shapes(trial)
+    shapes = _canonical_shapes(trial.op.name, trial.number) if trial.op.params and "torch" in trial.op.spellings else canonical_shapes(trial)
     draw = Draw("parameters", trial.op.name, trial.number)
     canonical = {name: draw.parameter(name, shapes[name]) for name in sorted(shapes)}
     layer = Layer(trial)
@@ -339,7 +347,7 @@ def reference(trial: Trial) -> list[Array]:
     """What the op's reference says, as a flat list."""
     assert trial.op.reference is not None
     given = inputs(trial.op, trial.case)
-    operands = [given.get(p.name) for p in trial.op.operands]
+    operands = [given.get(p.name, p.default) for p in trial.op.operands if p.name in given or p.default is not REQUIRED]
     while operands and operands[-1] is None:
         operands.pop()
     made = trial.op.reference(*operands, **parameters(trial), **trial.case.attributes)

@@ -34,7 +34,8 @@ def resolve(path: str) -> Any:
 def live(spelling: Spelling) -> list[tuple[Parameter, ...]] | None:
     """The signatures that the callable of a spelling has; None where none can be found."""
     found = resolve(spelling.path)
-    if spelling.path.startswith("torch.") and (stubbed := _stubs().get(_stub_name(spelling.path))):
+    written_in_python = inspect.isfunction(found) or inspect.isclass(found)
+    if not written_in_python and (stubbed := _stubs().get(_stub_name(spelling.path))):
         return stubbed
     function = found.__init__ if inspect.isclass(found) else found
     try:

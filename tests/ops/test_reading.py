@@ -68,8 +68,8 @@ def call_of(op: OpDef, spelling: Spelling, case: Case) -> Call | None:
         default = op.parsed[name].default
         if name not in said and default is not INFERRED and value != default:
             return None
-        if name in spelling.implies and spelling.implies[name] != value:
-            return None
+    if any(case.attributes.get(name, op.parsed[name].default) != value for name, value in spelling.implies.items()):
+        return None
     values: dict[str, ast.expr] = {}
     for parameter in spelling.parsed.parameters:
         conversion = spelling.conversion(parameter.name)

@@ -27,7 +27,8 @@ def write(path: Path, text: str) -> Path:
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     write(tmp_path / "zoo" / "__init__.py", "from .nets import *\nfrom .parts import Part as Piece\n")
-    write(tmp_path / "zoo" / "nets.py", "import math\nfrom .parts import Part\n\nclass Net(Part):\n    size = math.pi\n")
+    nets = "import math\nfrom .parts import Part\n\nclass Net(Part):\n    size = math.pi\n"
+    write(tmp_path / "zoo" / "nets.py", nets)
     write(tmp_path / "zoo" / "parts.py", "class Part:\n    pass\n\n\nclass Other:\n    pass\n")
     return tmp_path
 

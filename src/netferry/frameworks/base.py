@@ -115,6 +115,9 @@ class Runtime(Protocol):
     def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
         """How a training step changes each running variance (which it does)."""
 
+    def narrows(self, network: Any, arguments: Arguments) -> bool:
+        """Whether it computes partly in fewer bits than float64, as far as that can be seen."""
+
     def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
         """The calls of all submodules in eval mode, in the order in which they return."""
 

@@ -79,3 +79,14 @@ def detect(project: Any) -> str:
     if any("torch" in imported_packages(f.tree) for f in project.files):
         return "torch"
     raise failure("NF015", f"{project.main.path.name} imports no framework that can be read", file=project.main.path)
+
+
+def target_of(project: Any) -> str:
+    """The framework that a target file is written for, from its imports."""
+    from netferry.project.candidates import imported_packages
+
+    found = imported_packages(project.main.tree)
+    for package, name in (("tensorflow", "tensorflow"), ("keras", "keras"), ("torch", "torch")):
+        if package in found:
+            return name
+    raise failure("NF015", f"{project.main.path.name} imports no framework that is known", file=project.main.path)

@@ -88,15 +88,19 @@ def loading(project: Project, recorder: Recorder) -> Iterator[None]:
         sys.modules.update(before)
 
 
-def load_main(project: Project, tree: ast.Module, recorder: Recorder, prepare: Callable[[Any], None] | None = None) -> types.ModuleType:
-    """The main module, reduced to ``tree`` (the definitions that the entry reaches)."""
+def load_main(
+    project: Project, tree: ast.Module, recorder: Recorder, prepare: Callable[[Any], None]
+) -> types.ModuleType:
+    """The main module: whole when it is part of a package, else reduced to ``tree`` (what the entry reaches)."""
     file = project.main
+    if file.package and project.owns(file.package):
+        module = importlib.import_module(file.module)
+        if RECORDER in module.__dict__:
+            prepare(module)
+            return module
     module = types.ModuleType(file.module)
     module.__package__ = file.package
-    if file.package and project.owns(file.package):
-        importlib.import_module(file.package)
     sys.modules[file.module] = module
-    if prepare:
-        prepare(module)
+    prepare(module)
     execute(file, tree, module, recorder)
     return module

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import sys
 import types
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from netferry.observe.importer import execute, load_main, loading
 from netferry.observe.recorder import Probe, Recorder, Recording
 from netferry.pivot.facts import Tensor
 from netferry.project import Project, definitions
+from netferry.project.names import bound_names
 
 NETWORK = "__netferry_network__"
 _FIRST_CALL_ID = 1 << 40
@@ -103,13 +104,8 @@ def _observe(
 ) -> Observation:  # fmt: skip
     recorder = Recorder(frontend)
     site = call_site(call)
-    wanted = {entry.split(".")[0]} | names_in(site.tree)
     with frontend.abstract(real=real), frontend.inside_containers(recorder), loading(project, recorder):
-        module = _load(project, frontend, wanted, recorder, prelude)
-        try:
-            execute(project.main, site.tree, module, recorder)
-        except Exception as error:
-            raise _raised("NF020", f"building {call} raises", project, error) from error
+        module = _build(project, frontend, recorder, entry, site, prelude)
         network = module.__dict__[NETWORK]
         recorder.recording.network = network
         _forward(project, frontend, recorder, network, specs)
@@ -118,23 +114,47 @@ def _observe(
     return Observation(recorder.recording, modules, site, real)
 
 
+@contextmanager
+def built(
+    project: Project, frontend: Frontend, entry: str, call: str, prelude: str = "", *, real: bool = False
+) -> Iterator[Any]:
+    """The network, built but not yet called and not recorded; to be used inside the context."""
+    recorder = Recorder(frontend)
+    recorder.active = False
+    with frontend.abstract(real=real), loading(project, recorder):
+        yield _build(project, frontend, recorder, entry, call_site(call), prelude).__dict__[NETWORK]
+
+
+def _build(
+    project: Project, frontend: Frontend, recorder: Recorder, entry: str, site: CallSite, prelude: str
+) -> types.ModuleType:
+    """The main module with the network built in it."""
+    wanted = {entry.split(".")[0]} | names_in(site.tree)
+    module = _load(project, frontend, wanted, recorder, prelude)
+    try:
+        execute(project.main, site.tree, module, recorder)
+    except Exception as error:
+        raise _raised("NF020", f"building {site.text} raises", project, error) from error
+    return module
+
+
 def _load(
     project: Project, frontend: Frontend, wanted: Iterable[str], recorder: Recorder, prelude: str
 ) -> types.ModuleType:
-    given: dict[str, Any] = {}
-
-    def prepare(module: types.ModuleType) -> None:
-        frontend.initial(module.__dict__, prelude)
-        given.update(module.__dict__)
-
-    statements = definitions(project.main, wanted)
-    tree = ast.Module(statements, [])
+    given = bound_names(ast.parse(prelude).body)
+    tree = ast.Module(definitions(project.main, wanted, given), [])
+    command_line = sys.argv
+    sys.argv = [str(project.main.path)]  # Definitions that read options shall see none, not those of netferry.
     try:
-        return load_main(project, tree, recorder, prepare)
+        return load_main(project, tree, recorder, lambda module: frontend.initial(module.__dict__, prelude))
     except NetferryError:
         raise
+    except SystemExit as error:
+        raise _raised("NF022", "loading the definitions ends the program:", project, error) from error
     except Exception as error:
         raise _raised("NF022", "loading the definitions raises", project, error) from error
+    finally:
+        sys.argv = command_line
 
 
 def _forward(

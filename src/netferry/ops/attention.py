@@ -91,8 +91,7 @@ class MultiheadAttention(keras.layers.Layer):
         if key_padding_mask is not None:
             scores = self.mask_scores(scores, key_padding_mask[:, None, None, :])
         weights = self.dropout(masked_softmax(scores))
-        heads = keras.ops.transpose(keras.ops.matmul(weights, v), (0, 2, 1, 3))
-        output = self.out_proj(keras.ops.reshape(heads, keras.ops.shape(query)[:-1] + (self.embed_dim,)))
+        output = self.out_proj(self.merge_heads(keras.ops.matmul(weights, v)))
         if not self.batch_first:
             output = keras.ops.transpose(output, (1, 0, 2))
         if not need_weights:
@@ -103,6 +102,10 @@ class MultiheadAttention(keras.layers.Layer):
         batch, length = keras.ops.shape(x)[0], keras.ops.shape(x)[1]
         x = keras.ops.reshape(x, (batch, length, self.num_heads, self.head_dim))
         return keras.ops.transpose(x, (0, 2, 1, 3))
+
+    def merge_heads(self, x):
+        x = keras.ops.transpose(x, (0, 2, 1, 3))
+        return keras.ops.reshape(x, (keras.ops.shape(x)[0], keras.ops.shape(x)[1], self.embed_dim))
 
     def mask_scores(self, scores, mask):
         if keras.backend.standardize_dtype(mask.dtype) == "bool":
@@ -157,7 +160,7 @@ register(
             "torch": [
                 Spelling(
                     "torch.nn.functional.scaled_dot_product_attention",
-                    f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, *, scale=None, enable_gqa=False",
+                    f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, scale=None, enable_gqa=False",
                 )
             ],
             **{
@@ -241,7 +244,7 @@ _MHA_TARGET = Spelling(
     positional=2,
 )
 _SMALL = {"embed_dim": 6, "num_heads": 2}
-register(
+MULTIHEAD_ATTENTION = register(
     OpDef(
         "multihead_attention",
         f"{_MHA_CALL}, *, embed_dim, num_heads, dropout=0.0, bias=True, kdim=None, vdim=None, batch_first=False",

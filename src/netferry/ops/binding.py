@@ -43,7 +43,7 @@ def bind(
     Raises:
         CannotBind: too many or unknown arguments, or a value that the op cannot express.
     """
-    given = _match(spelling.parsed, args, keywords, variadic_is_sequence)
+    given = _match(spelling.parsed, args, _renamed(spelling, keywords), variadic_is_sequence)
     bound = Bound({}, {})
     operand_names = {p.name for p in op.operands}
     for parameter in spelling.parsed.parameters:
@@ -77,6 +77,17 @@ def bind(
     return bound
 
 
+def _renamed(spelling: Spelling, keywords: Sequence[ast.keyword]) -> list[ast.keyword]:
+    """Keywords under the names of the signature, where the framework takes others too."""
+    known = spelling.parsed
+    return [
+        ast.keyword(spelling.aliases[k.arg], k.value)
+        if k.arg in spelling.aliases and k.arg not in known and spelling.aliases[k.arg] in known
+        else k
+        for k in keywords
+    ]
+
+
 def _match(
     signature: Signature, args: Sequence[ast.expr], keywords: Sequence[ast.keyword], variadic_is_sequence: bool
 ) -> dict[str, ast.expr]:
@@ -97,14 +108,23 @@ def _match(
         given[parameter.name] = rest.pop(0)
     if rest:
         raise CannotBind("more positional arguments than the signature has")
+    rest_name = next((p.name for p in signature.parameters if p.variadic and p.keyword_only), None)
+    others: dict[str, ast.expr] = {}
     for keyword in keywords:
         if keyword.arg is None:
             raise CannotBind("a ** argument whose names are not known")
         if keyword.arg in given:
             raise CannotBind(f"argument {keyword.arg!r} given twice")
-        if keyword.arg not in signature:
+        if keyword.arg in signature and not signature[keyword.arg].variadic:
+            given[keyword.arg] = keyword.value
+        elif rest_name is not None:
+            others[keyword.arg] = keyword.value
+        elif keyword.arg in signature:
+            given[keyword.arg] = keyword.value
+        else:
             raise CannotBind(f"unknown argument {keyword.arg!r}")
-        given[keyword.arg] = keyword.value
+    if rest_name is not None and others:
+        given[rest_name] = ast.Dict([constant(name) for name in others], list(others.values()))
     return given
 
 
@@ -123,6 +143,8 @@ def kind_holds(kind: str, value: Any) -> bool:
             return isinstance(value, Tensor)
         case "int":
             return isinstance(value, int) and not isinstance(value, bool)
+        case "bool":
+            return isinstance(value, bool)
         case "sequence":
             return isinstance(value, list | tuple)
         case "dtype":

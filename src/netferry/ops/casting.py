@@ -14,6 +14,7 @@ from netferry.ops.forms import (
     torch_function,
     torch_method,
 )
+from netferry.ops.layer_forms import keras_layer, torch_layer
 from netferry.ops.registry import register
 
 _TRANSFER = "non_blocking=False, copy=False, *, memory_format=None"
@@ -115,11 +116,16 @@ register(
                 ),
                 torch_method("pin_memory", "device=None", ignore=("device",), write=False),
                 torch_method("requires_grad_", "requires_grad=True", ignore=("requires_grad",), write=False),
+                torch_layer("Identity", "*args", ignore=("args",)),
                 torch_method("resolve_conj", write=False),
                 torch_method("resolve_neg", write=False),
             ],
-            "tensorflow": [template("{x}"), tensorflow("identity", "input, name=None", maps={"input": "x"}, write=False)],
-            "keras": [template("{x}"), keras("copy", "x", write=False)],
+            "tensorflow": [
+                keras_layer("tf.keras", "Identity"),
+                template("{x}"),
+                tensorflow("identity", "input, name=None", maps={"input": "x"}, write=False),
+            ],
+            "keras": [keras_layer("keras", "Identity"), template("{x}"), keras("copy", "x", write=False)],
         },
         cases=[Case({"x": (2, 3)})],
     )

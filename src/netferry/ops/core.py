@@ -31,7 +31,7 @@ INFERRED: Final = _Marker("INFERRED")
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a signature: ``name``, ``name=default`` or ``*name``."""
+    """One parameter of a signature: ``name``, ``name=default``, ``*name`` or (keyword-only and variadic) ``**name``."""
 
     name: str
     default: Any = REQUIRED
@@ -60,6 +60,8 @@ class Signature:
             found.append(Parameter(arguments.vararg.arg, variadic=True))
         for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
             found.append(Parameter(a.arg, _default(d), keyword_only=True))
+        if arguments.kwarg:
+            found.append(Parameter(arguments.kwarg.arg, variadic=True, keyword_only=True))
         return cls(tuple(found))
 
     @cached_property
@@ -146,7 +148,7 @@ class Spelling:
         implies: canonical attribute values that the callable stands for without an argument (``Tensor.float`` is a
             cast to ``"float32"``); it is written only where the attributes have these values.
         kinds: argument -> kind its observed value must have for this spelling to be the one meant: ``tensor``,
-            ``dtype``, ``int``, ``sequence``. Tells overloads apart (``split(2)`` and ``split([1, 2])``).
+            ``dtype``, ``int``, ``bool``, ``sequence``. Tells overloads apart (``split(2)`` and ``split([1, 2])``).
     """
 
     path: str
@@ -167,6 +169,8 @@ class Spelling:
     inplace: bool = False
     implies: Mapping[str, Any] = field(default_factory=dict)
     kinds: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    """Other keywords that the framework takes for an argument (PyTorch's ``axis`` for ``dim``)."""
     positional: int = 1
     """How many leading arguments an idiomatic call gives by position when written."""
 

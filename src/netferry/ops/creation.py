@@ -39,6 +39,11 @@ def _default_float(call: str, otherwise: Spelling) -> list[Spelling]:
 _CONSTANTS = {"zeros": 0.0, "ones": 1.0, "empty": 0.0}
 
 
+def _constant_reference(name: str, reference: Any) -> dict[str, Any]:
+    """What an op of a family of constants has to be compared with: nothing where its elements are arbitrary."""
+    return {"stochastic": True} if name == "empty" else {"reference": reference}
+
+
 def _register_constants() -> None:
     """zeros, ones and empty, alone and like another tensor."""
     for name, value in _CONSTANTS.items():
@@ -49,7 +54,7 @@ def _register_constants() -> None:
                 "*, shape, dtype=None",
                 "Uninitialised elements, written as zeros." if name == "empty" else f"A tensor of {name}.",
                 layout="create",
-                reference=lambda shape, dtype=None, value=value: np.full(shape, value, dtype),
+                **_constant_reference(name, lambda shape, dtype=None, value=value: np.full(shape, value, dtype)),
                 spellings={
                     "torch": [
                         _torch(name, "size, *, out=None, dtype=None", maps={"size": "shape"}, when={"shape": ()}, read=False),
@@ -74,7 +79,7 @@ def _register_constants() -> None:
                 "x, *, dtype=None",
                 f"{name} in the shape of x, and in its type unless another is given.",
                 layout="elementwise",
-                reference=lambda x, dtype=None, value=value: np.full_like(x, value, dtype),
+                **_constant_reference(name, lambda x, dtype=None, value=value: np.full_like(x, value, dtype)),
                 spellings={
                     "torch": [
                         _torch(
@@ -106,7 +111,7 @@ def _register_constants() -> None:
                 "x, *, shape, dtype=None",
                 f"{name} of a shape, in the type of x unless another is given.",
                 layout="create",
-                reference=lambda x, shape, dtype=None, value=value: np.full(shape, value, dtype or x.dtype),
+                **_constant_reference(name, lambda x, shape, dtype=None, value=value: np.full(shape, value, dtype or x.dtype)),
                 spellings={
                     "torch": [_torch_method(f"new_{name}", "*size", maps={"size": "shape"})],
                     "tensorflow": [

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from netferry.ops.core import Conversion, Spelling
 
+NUMPY_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
+"""Keywords that PyTorch's built-in functions take besides their own, to please users of NumPy."""
 Maps = Mapping[str, Conversion | str]
 
 
@@ -25,6 +28,7 @@ def torch_function(
         parameters("input", rest, tail),
         maps={"input": "x", **(maps or {})},
         ignore=(*ignore, "out") if out else tuple(ignore),
+        aliases=NUMPY_NAMES,
         **options,
     )
 
@@ -36,6 +40,7 @@ def torch_method(name: str, rest: str = "", *, maps: Maps | None = None, **optio
         parameters("self", rest),
         maps={"self": "x", **(maps or {})},
         kind="method",
+        aliases=NUMPY_NAMES,
         **options,
     )
 
@@ -79,3 +84,66 @@ def template(text: str, **options: Any) -> Spelling:
 def supported(name: str, signature: str, **options: Any) -> Spelling:
     """A call of a support definition."""
     return Spelling(name, signature, support=name, read=False, **options)
+
+
+def torch_all(
+    *names: str, rest: str = "", out: bool = True, inplace: str = "both", ignore: Sequence[str] = (), **options: Any
+) -> list[Spelling]:
+    """Function, method and in-place forms of a PyTorch operation and of its aliases; the first function is written.
+
+    ``inplace`` tells which in-place forms exist: ``both``, ``method`` or ``none``.
+    """
+    found: list[Spelling] = []
+    for index, name in enumerate(names):
+        found.append(torch_function(name, rest, out=out, ignore=ignore, write=index == 0, **options))
+        if "." in name:  # torch.special and torch.nn.functional have no methods
+            continue
+        found.append(torch_method(name, rest, ignore=ignore, write=False, **options))
+        if inplace != "none":
+            found.append(torch_inplace(f"{name}_", rest, ignore=ignore, **options))
+        if inplace == "both":
+            found.append(torch_function(f"{name}_", rest, ignore=ignore, inplace=True, write=False, **options))
+    return found
+
+
+def readable(spelling: Spelling) -> Spelling:
+    """The same spelling, never written."""
+    return replace(spelling, write=False)
+
+
+def torch_layer(name: str, signature: str = "", *, maps: Maps | None = None, ignore: Sequence[str] = (), **options: Any) -> Spelling:
+    """``torch.nn.name(signature)``, called with one tensor."""
+    return Spelling(
+        f"torch.nn.{name}",
+        signature,
+        call="input",
+        layer=True,
+        maps={"input": "x", **(maps or {})},
+        ignore=(*ignore, "inplace"),
+        **options,
+    )
+
+
+def keras_namespace(framework: str) -> str:
+    """Where a Keras target's layers, activations and initialisers are."""
+    return "tf.keras" if framework == "tensorflow" else "keras"
+
+
+def keras_layer(
+    framework: str, name: str, signature: str = "", *, call: str = "inputs", maps: Maps | None = None, **options: Any
+) -> Spelling:
+    """``layers.name(signature)`` of a Keras target, called with one tensor."""
+    return Spelling(
+        f"{keras_namespace(framework)}.layers.{name}",
+        signature,
+        call=call,
+        layer=True,
+        maps={"inputs": "x", **(maps or {})},
+        **options,
+    )
+
+
+def keras_layer_template(framework: str, text: str, **options: Any) -> Spelling:
+    """A write-only layer expression of a Keras target; ``KERAS.`` stands for its namespace."""
+    made = text.replace("KERAS.", keras_namespace(framework) + ".")
+    return Spelling("", template=made, call="x", layer=True, read=False, **options)

@@ -22,7 +22,7 @@ def top_k(x, k, axis=-1, largest=True):
     perm = list(range(len(x.shape)))
     perm[axis], perm[-1] = perm[-1], perm[axis]
     x = tf.transpose(x, perm)
-    values, positions = tf.math.top_k(x if largest else -x, k, index_type=tf.int64)
+    values, positions = tf.math.top_k(x if largest else -x, k)
     return tf.transpose(values if largest else -values, perm), tf.transpose(positions, perm)
 ''',
             "keras": '''
@@ -60,13 +60,13 @@ register(
                 positional=2,
             ),
             "tensorflow": [
-                template("tf.math.top_k({x}, {k}, index_type=tf.int64)", when={"axis": -1, "largest": True}),
                 tensorflow(
                     "math.top_k",
                     "input, k=1, sorted=True, index_type='int32', name=None",
                     maps={"input": "x"},
                     ignore=("sorted", "index_type"),
-                    write=False,
+                    positional=2,
+                    when={"axis": -1, "largest": True},
                 ),
                 supported("top_k", "x, k, axis=-1, largest=True", positional=2),
             ],

@@ -13,7 +13,7 @@ _supports: dict[str, Support] = {}
 _by_path: dict[str, list[tuple[OpDef, Spelling]]] = {}
 _loaded = False
 
-_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared"}
+_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table"}
 
 
 def register(op: OpDef) -> OpDef:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, Conversion, OpDef, Support
+from netferry.ops.core import Case, Conversion, OpDef, Spelling, Support
 from netferry.ops.forms import (
     keras,
     supported,
@@ -19,6 +19,7 @@ from netferry.ops.forms import (
     torch_function,
     torch_method,
 )
+from netferry.ops.layer_forms import keras_layer, torch_layer
 from netferry.ops.registry import register, register_support
 
 _AFTER = Conversion("end_axis", "{} - 1", "{} + 1")
@@ -43,6 +44,61 @@ def _squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Any:
 def _expand(x: Any, shape: Sequence[int]) -> Any:
     old = (1,) * (len(shape) - x.ndim) + x.shape
     return np.broadcast_to(x, [o if n == -1 else n for n, o in zip(shape, old, strict=True)])
+
+
+def _literal(value: Any) -> bool:
+    """Any literal: a lambda that closes over a variable could see it change."""
+    return True
+
+
+def _lambda(package: str, body: str, **options: Any) -> Spelling:
+    """A layer of one expression, write-only."""
+    return template(f"{package}.layers.Lambda(lambda x: {body})", layer=True, **options)
+
+
+def _flatten_layers(package: str, reshape: str, shape: str) -> list[Spelling]:
+    """Layer forms; Keras's own keeps exactly the first axis."""
+    sizes = f"{shape}(x)"
+    return [
+        keras_layer(package, "Flatten", "data_format=None", implies={"start_axis": 1, "end_axis": -1}),
+        _lambda(
+            package, f"{reshape}(x, (*{sizes}[:{{start_axis}}], -1))", when={"start_axis": _literal, "end_axis": -1}
+        ),
+        _lambda(
+            package,
+            f"{reshape}(x, (*{sizes}[:{{start_axis}}], -1, *{sizes}[{{end_axis}}:]))",
+            when={"start_axis": _literal, "end_axis": _literal},
+            maps={"end_axis": _AFTER},
+        ),
+    ]
+
+
+def _unflatten_layers(package: str, reshape: str, shape: str) -> list[Spelling]:
+    """Layer forms."""
+    sizes = f"{shape}(x)"
+    return [
+        _lambda(package, f"{reshape}(x, (*{sizes}[:-1], *{{shape}}))", when={"axis": -1, "shape": _literal}),
+        _lambda(
+            package,
+            f"{reshape}(x, (*{sizes}[:{{axis}} - 1], *{{shape}}, *{sizes}[{{axis}}:]))",
+            when={"axis": _literal, "shape": _literal},
+            maps={"axis": _AFTER_AXIS},
+        ),
+    ]
+
+
+def _transpose_layers(package: str, transpose: str) -> list[Spelling]:
+    """Layer forms; Keras's own leaves the first axis alone and does not count it."""
+    return [
+        keras_layer(
+            package,
+            "Permute",
+            "dims",
+            maps={"dims": Conversion("perm", "(0, *{})", "tuple({}[1:])")},
+            when={"perm": lambda perm: perm is not None and perm[0] == 0},
+        ),
+        _lambda(package, f"{transpose}(x, {{perm}})", when={"perm": _literal}),
+    ]
 
 
 register(
@@ -90,10 +146,19 @@ register(
         layout="flatten",
         reference=_flatten,
         spellings={
-            "torch": torch_both(
-                "flatten", "start_dim=0, end_dim=-1", positional=3, maps={"start_dim": "start_axis", "end_dim": "end_axis"}
-            ),
+            "torch": [
+                *torch_both(
+                    "flatten", "start_dim=0, end_dim=-1", positional=3, maps={"start_dim": "start_axis", "end_dim": "end_axis"}
+                ),
+                torch_layer(
+                    "Flatten",
+                    "start_dim=1, end_dim=-1",
+                    maps={"start_dim": "start_axis", "end_dim": "end_axis"},
+                    positional=2,
+                ),
+            ],
             "tensorflow": [
+                *_flatten_layers("tf.keras", "tf.reshape", "tf.shape"),
                 template("tf.reshape({x}, (-1,))", when={"start_axis": 0, "end_axis": -1}),
                 template("tf.reshape({x}, (tf.shape({x})[0], -1))", when={"start_axis": 1, "end_axis": -1}),
                 template("tf.reshape({x}, (*{x}.shape[:{start_axis}], -1))", when={"end_axis": -1}),
@@ -102,6 +167,7 @@ register(
                 ),
             ],
             "keras": [
+                *_flatten_layers("keras", "keras.ops.reshape", "keras.ops.shape"),
                 template("keras.ops.ravel({x})", when={"start_axis": 0, "end_axis": -1}),
                 template(
                     "keras.ops.reshape({x}, (keras.ops.shape({x})[0], -1))", when={"start_axis": 1, "end_axis": -1}
@@ -130,16 +196,23 @@ register(
         "Splits one axis into several.",
         reference=_unflatten,
         spellings={
-            "torch": torch_both(
-                "unflatten", "dim, sizes", prefer="method", positional=3, maps={"dim": "axis", "sizes": "shape"}
-            ),
+            "torch": [
+                *torch_both(
+                    "unflatten", "dim, sizes", prefer="method", positional=3, maps={"dim": "axis", "sizes": "shape"}
+                ),
+                torch_layer(
+                    "Unflatten", "dim, unflattened_size", maps={"dim": "axis", "unflattened_size": "shape"}, positional=2
+                ),
+            ],
             "tensorflow": [
+                *_unflatten_layers("tf.keras", "tf.reshape", "tf.shape"),
                 template("tf.reshape({x}, (*{x}.shape[:-1], *{shape}))", when={"axis": -1}),
                 template(
                     "tf.reshape({x}, (*{x}.shape[:{axis} - 1], *{shape}, *{x}.shape[{axis}:]))", maps={"axis": _AFTER_AXIS}
                 ),
             ],
             "keras": [
+                *_unflatten_layers("keras", "keras.ops.reshape", "keras.ops.shape"),
                 template("keras.ops.reshape({x}, (*keras.ops.shape({x})[:-1], *{shape}))", when={"axis": -1}),
                 template(
                     "keras.ops.reshape({x}, (*keras.ops.shape({x})[:{axis} - 1], *{shape}, *keras.ops.shape({x})[{axis}:]))",
@@ -154,6 +227,27 @@ register(
         ],
     )
 )
+def _permute_layers(prefix: str, functions: str) -> list[Spelling]:
+    """``Permute(dims)``, which leaves the batch axis out; another layer where that axis moves."""
+    dims = Conversion("perm", "(0, *{})", "tuple({})[1:]")
+    return [
+        Spelling(
+            f"{prefix}.layers.Permute",
+            "dims",
+            maps={"dims": dims, "inputs": "x"},
+            call="inputs",
+            when={"perm": lambda perm: perm is not None and perm[0] == 0},
+            layer=True,
+        ),
+        template(
+            f"{prefix}.layers.Lambda(lambda x: {functions}.transpose(x, {{perm}}))",
+            maps={"inputs": "x"},
+            call="inputs",
+            layer=True,
+        ),
+    ]
+
+
 register(
     OpDef(
         "transpose",
@@ -170,15 +264,17 @@ register(
                 torch_function("permute", "dims", maps={"dims": "perm"}),
             ],
             "tensorflow": [
+                *_transpose_layers("tf.keras", "tf.transpose"),
                 tensorflow(
                     "transpose",
                     "a, perm=None, conjugate=False, name='transpose'",
                     maps={"a": "x"},
                     fixed={"conjugate": False},
                     positional=2,
-                )
+                ),
+                *_permute_layers("tf.keras", "tf"),
             ],
-            "keras": [keras("transpose", "x, axes=None", maps={"axes": "perm"}, positional=2)],
+            "keras": [keras("transpose", "x, axes=None", maps={"axes": "perm"}, positional=2), *_permute_layers("keras", "keras.ops")],
         },
         cases=[
             Case({"x": (2, 3)}, {"perm": (1, 0)}),

@@ -14,6 +14,11 @@ _TENSORFLOW = (
     ("keras.ops.arange", "tf.range"),
     ("keras.ops.all", "tf.reduce_all"),
     ("keras.ops.mean", "tf.reduce_mean"),
+    ("keras.ops.sum", "tf.reduce_sum"),
+    ("keras.ops.max", "tf.reduce_max"),
+    ("keras.ops.concatenate", "tf.concat"),
+    ("keras.ops.take", "tf.gather"),
+    ("keras.ops.floor_divide", "tf.math.floordiv"),
     ("keras.ops.", "tf."),
     ("keras.layers.", "tf.keras.layers."),
     ("keras.activations.", "tf.keras.activations."),
@@ -22,10 +27,15 @@ _TYPE_TEST = re.compile(r'keras\.backend\.standardize_dtype\((\w+)\.dtype\) == "
 """What Keras calls in support texts are in TensorFlow, where their arguments agree; the first that fits applies."""
 
 
+def _whole(name: str) -> str:
+    """The pattern of a whole name (``max`` is not the beginning of ``maximum``), or of a prefix that ends in a dot."""
+    return re.escape(name) + ("" if name.endswith(".") else r"\b")
+
+
 def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
     """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
     table = dict(_TENSORFLOW)
-    pattern = re.compile(r"(?<![\w.])(?:" + "|".join(re.escape(k) for k in table) + ")")
+    pattern = re.compile(r"(?<![\w.])(?:" + "|".join(map(_whole, table)) + ")")
     tensorflow = _TYPE_TEST.sub(r"\1.dtype == tf.\2", code)
     tensorflow = pattern.sub(lambda match: table[match.group()], tensorflow)
     return register_support(Support(name, {"tensorflow": tensorflow, "keras": code}, requires))

@@ -49,6 +49,8 @@ class Program:
     observed: int = 0
     assumed: int = 0
     docstring: str = ""
+    width: int = 88
+    """The line length that the source keeps to."""
     construction: ast.expr = field(default_factory=lambda: ast.Constant(None))
     renamed: dict[str, str] = field(default_factory=dict)
     """Attributes that the target class reserves: ``Class.name`` -> new name."""

@@ -267,6 +267,9 @@ class Renderer:
                 if comment:
                     pending += ("\n" + indent if out else "") + comment.rstrip("\n ")
                     pending += "" if out else "\n" + indent
+        if source.data.startswith(b"elif", first.start) and now and not isinstance(now[0], ast.If):
+            head = f"else:\n{indent}    "
+            return head + ("\n" + indent + "    ").join(self.statement(s, indent + "    ") for s in now)
         for statement in queue:
             out += pending + ("\n" + indent if out else "") + self.statement(statement, indent)
             pending = ""

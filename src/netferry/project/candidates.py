@@ -47,7 +47,8 @@ def import_paths(tree: ast.AST) -> dict[str, str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                found[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                top = alias.name.partition(".")[0]
+                found[alias.asname or top] = alias.name if alias.asname else top
         elif isinstance(node, ast.ImportFrom) and not node.level:
             found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     return found
@@ -209,8 +210,8 @@ def _choose(found: list[Candidate], base: str) -> tuple[Candidate, str]:
     names = ", ".join(c.name for c in several[:_SHOWN]) + (", ..." if len(several) > _SHOWN else "")
     first = several[0]
     place = first.file.diagnostic("NF011", first.node, f"which one to migrate? There are {names}")
-    raise failure("NF011", place.message, file=place.file, line=place.line, text=place.text,
-                  hint=f"Choose one of them, for example {first.file.path.name}:{first.name}.")  # fmt: skip
+    hint = f"Choose one of them, for example {first.file.path.name}:{first.name}."
+    raise failure("NF011", place.message, file=place.file, line=place.line, text=place.text, hint=hint)
 
 
 def required(node: ast.ClassDef | Function | ast.Assign) -> list[str]:
@@ -240,7 +241,7 @@ def _fields(node: ast.ClassDef) -> list[str]:
 
 
 def guess_call(file: SourceFile, name: str) -> str:
-    """The expression that gives the network: ``name`` without arguments where possible, else as the file itself does it.
+    """The expression that gives the network: as the file itself builds it, else ``name`` without arguments.
 
     Raises NF014 when arguments are needed and the file shows none that can be used.
     """
@@ -254,8 +255,8 @@ def guess_call(file: SourceFile, name: str) -> str:
         return shown[0]
     if not needed:
         return f"{name}()"
-    raise file.error("NF014", node, f"{name} needs {', '.join(needed)}, and the file shows no call with plain values",
-                     f'Say how to build it: --call "{name}({needed[0]}=...)".')  # fmt: skip
+    message = f"{name} needs {', '.join(needed)}, and the file shows no call with plain values"
+    raise file.error("NF014", node, message, hint=f'Say how to build it: --call "{name}({needed[0]}=...)".')
 
 
 def _shown_calls(file: SourceFile, name: str) -> list[str]:

@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from netferry.diagnostics import Diagnostic, failure
 
-_MAGIC: Final = re.compile(r"^(?P<indent>\s*)(?P<target>[\w, ]+=\s*)?(?:[!?]|%(?=[\w%])).*$|^(?P<help>\s*)[\w.]+\?\??\s*$")
+_MAGIC: Final = re.compile(
+    r"^(?P<indent>\s*)(?P<target>[\w, ]+=\s*)?(?:[!?]|%(?=[\w%])).*$|^(?P<help>\s*)[\w.]+\?\??\s*$"
+)
 _RUNS_PYTHON: Final = {"time", "timeit", "capture", "prun"}
 _TAB: Final = re.compile(r"^\s*(?:%%tab|#@tab)\s+(?P<tabs>.+?)\s*$")
 _FENCE: Final = re.compile(r"^(?P<fence>`{3,}|~{3,})\s*\{?\s*\.?(?P<language>\w*)")
@@ -70,8 +72,8 @@ def markdown(path: Path, content: str, tab: str = "") -> Text:
     cells = list(_fenced(content))
     known = sorted({name for cell in cells for name in _tabs(cell)} - {"all"})
     if known and tab not in known:
-        raise failure("NF004", f"{path.name} holds its code in several variants: {', '.join(known)}", file=path,
-                      hint=f"Choose one, for example tab={known[0]!r}.")  # fmt: skip
+        message = f"{path.name} holds its code in several variants: {', '.join(known)}"
+        raise failure("NF004", message, file=path, hint=f"Choose one, for example tab={known[0]!r}.")
     return _join(path, [cell for cell in cells if not tab or not _tabs(cell) or _tabs(cell) & {tab, "all"}])
 
 
@@ -100,9 +102,10 @@ def _join(path: Path, cells: Sequence[Cell]) -> Text:
     for cell in cells:
         code, error = _python(cell.code)
         if error:
-            place, offset = (str(path), cell.start - 1) if cell.start else (f"{path}[cell {cell.number}]", 0)
-            notes.append(Diagnostic("NF002", "warning", place, offset + (error.lineno or 1), error.offset or 0,
-                                    f"this cell is left out: {error.msg}", text=error.text or ""))  # fmt: skip
+            place, before = (str(path), cell.start - 1) if cell.start else (f"{path}[cell {cell.number}]", 0)
+            where = (place, before + (error.lineno or 1), error.offset or 0)
+            message = f"this cell is left out: {error.msg}"
+            notes.append(Diagnostic("NF002", "warning", *where, message, text=error.text or ""))
         parts.append(code)
         starts.append(line)
         line += code.count("\n") + 2

@@ -267,4 +267,3 @@ def _followed(project: Project, file: SourceFile, statement: ast.stmt, name: str
     if not project.owns(module) or origin != name or project.owns(f"{module}.{origin}"):
         return file
     return resolve(project, project.file(module), name) or file
-

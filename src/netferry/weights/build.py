@@ -31,8 +31,9 @@ class Member:
 
 @dataclass(frozen=True)
 class Module:
-    """A module of the source network: its path (source and target form) and its own arrays."""
+    """A module of the source network: its path there, its path in the target, and its arrays."""
 
+    source: str
     path: str
     instance: Any
     stock: str | None
@@ -51,16 +52,12 @@ def build_map(observation: Observation, written: Written, layout: Layout, walker
     """The map of one migration, from facts alone: neither network needs to exist in memory."""
     builder = _Builder(observation, written, layout, source, target)
     entries: list[Entry] = []
-    covered: list[str] = []
     for module in walker.walk(observation.recording.network):
-        if any(module.path.startswith(prefix + ".") for prefix in covered):
-            continue
         if module.stock is not None:
-            covered.append(module.path)
             entries.extend(builder.stock(module))
         else:
             entries.extend(builder.own(module))
-    return WeightMap(entries, source=source, target=target)
+    return WeightMap(source, target, tuple(entries), builder.dropped)
 
 
 class _Builder:
@@ -71,6 +68,7 @@ class _Builder:
         self.source = source
         self.target = target
         self.attributes = layer_attributes(self.recording)
+        self.dropped: dict[str, str] = {}
 
     def path(self, path: str) -> str:
         """The target's path of a source path: attributes that the target reserves are renamed."""
@@ -80,11 +78,12 @@ class _Builder:
         """Arrays that the user's own class holds: in the order their readers want."""
         for member in module.members:
             order = self.layout.orders.get(member.identity)
-            name = f"{module.path}.{member.name}" if module.path else member.name
+            name = f"{module.source}.{member.name}" if module.source else member.name
+            target = f"{module.path}.{member.name}" if module.path else member.name
             steps: tuple[dict[str, Any], ...] = ()
             if order is not None and not is_identity(order) and len(order) == len(member.shape):
                 steps = ({"op": "transpose", "axes": list(order)},)
-            yield Entry(self.path(name), Recipe(((name, steps),)), member.trainable, "buffer" if member.buffer else "parameter")
+            yield Entry(self.path(target), Recipe(((name, steps),)), member.trainable, "buffer" if member.buffer else "parameter")
 
     def stock(self, module: Module) -> Iterator[Entry]:
         """Arrays of a stock layer, through its op's canonical parameters."""
@@ -108,7 +107,7 @@ class _Builder:
         """Canonical parameter -> its recipe from source arrays, and its shape."""
         made: dict[str, tuple[Recipe, tuple[int, ...]]] = {}
         layouts = op.layouts(attributes)
-        prefix = f"{module.path}." if module.path else ""
+        prefix = f"{module.source}." if module.source else ""
         for name, text in op.specs(spelling, attributes).items():
             if name not in shapes:
                 continue
@@ -156,8 +155,7 @@ def _declared(path: str) -> tuple[OpDef | None, Spelling | None, dict[str, Any]]
 
 
 def _shape_after(recipe: Recipe, shape: tuple[int, ...]) -> tuple[int, ...]:
-    found = rearrange.shape_after(recipe.inputs[0][1], shape)
-    return tuple(found)
+    return rearrange.shape_after(recipe.inputs[0][1], shape)
 
 
 def _folded(recipe: Recipe, shape: tuple[int, ...], fold: Fold | None) -> Recipe:

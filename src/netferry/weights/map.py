@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -67,9 +67,9 @@ class TargetFile:
 class WeightMap:
     """All arrays of the target; ``dropped`` names the source arrays that it does not need, each with the reason."""
 
-    source: str
-    target: str
-    entries: tuple[Entry, ...]
+    entries: Sequence[Entry]
+    source: str = ""
+    target: str = ""
     dropped: Mapping[str, str] = field(default_factory=dict)
     target_h5: TargetFile | None = None
 
@@ -77,6 +77,9 @@ class WeightMap:
     def sources(self) -> set[str]:
         """Every source array that some entry uses."""
         return {name for entry in self.entries for name in entry.sources}
+
+    def __len__(self) -> int:
+        return len(self.entries)
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
@@ -99,7 +102,7 @@ class WeightMap:
             raise ValueError(f"schema {data['schema']!r}, version {data['version']!r}")
         file = TargetFile(**data["target_h5"]) if "target_h5" in data else None
         entries = tuple(Entry.from_json(entry) for entry in data["arrays"])
-        return cls(data["source"], data["target"], entries, data.get("dropped", {}), file)
+        return cls(entries, data["source"], data["target"], data.get("dropped", {}), file)
 
     def save(self, path: Path | str) -> None:
         """Write the map as JSON."""

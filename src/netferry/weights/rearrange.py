@@ -211,6 +211,11 @@ def simplified(steps: Sequence[Step], shape: Sequence[int] | None = None) -> tup
     return tuple(kept)
 
 
+def shape_after(steps: Sequence[Step], shape: Sequence[int]) -> tuple[int, ...]:
+    """The shape of an array of ``shape`` after ``steps``."""
+    return tuple(_shape(steps, shape) or shape)
+
+
 def _shape(steps: Sequence[Step], shape: Sequence[int] | None) -> list[int] | None:
     """The shape after ``steps`` (on an array that holds no memory); None where it is not known."""
     if shape is None:

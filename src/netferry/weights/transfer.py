@@ -44,7 +44,7 @@ class Transfer:
             *self.errors,
             *(f"{name} arrives nowhere in the target" for name in self.missing),
             *(f"{name} of the target receives nothing" for name in self.unset),
-            *(f"the tie of {name} is lost" for name in self.untied),
+            *(f"the tie is lost of {name}" for name in self.untied),
             *(f"{name} is trained in the source but frozen in the target" for name in self.frozen),
         ]
 
@@ -100,9 +100,7 @@ def _leftovers(
             (report.unset if lost else report.constants).append(variable.path)
 
 
-def _training(
-    report: Transfer, before: State, after: State, arrived: Mapping[str, list[tuple[Entry, str]]]
-) -> None:
+def _training(report: Transfer, before: State, after: State, arrived: Mapping[str, list[tuple[Entry, str]]]) -> None:
     for name, places in arrived.items():
         variable = before.variables[name]
         if variable.kind != "parameter":

@@ -47,9 +47,55 @@ def _torch(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> S
 @contextmanager
 def wide_types(dtype: str) -> Iterator[None]:
     """Let the backend compute in ``dtype`` where it would narrow it by default."""
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() == "jax":
+        with _jax_wide(dtype):
+            yield
+    elif keras.backend.backend() == "tensorflow" and dtype == "float64":
+        with _exact_slope():
+            yield
+    else:
         yield
+
+
+@contextmanager
+def _exact_slope() -> Iterator[None]:
+    # TensorFlow keeps the slope of its leaky ReLU in float32, which shows as 1e-9 in float64.
+    import tensorflow as tf
+
+    def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
+        features = tf.convert_to_tensor(features)
+        return tf.where(features > 0, features, tf.constant(alpha, features.dtype) * features, name=name)
+
+    with _replaced(tf.nn, "leaky_relu", leaky_relu):
+        yield
+
+
+@contextmanager
+def narrow_casts() -> Iterator[list[str]]:
+    """Collects the calls that give less than float64 whatever they are given."""
+    seen: list[str] = []
+    if keras.backend.backend() != "tensorflow":
+        yield seen
         return
+    import tensorflow as tf
+
+    cast, resize = tf.cast, tf.image.resize
+
+    def watched_cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        if tf.as_dtype(dtype) in (tf.float32, tf.float16, tf.bfloat16):
+            seen.append("cast")
+        return cast(x, dtype, name=name)
+
+    def watched_resize(*args: Any, **kwargs: Any) -> Any:
+        seen.append("resize")
+        return resize(*args, **kwargs)
+
+    with _replaced(tf, "cast", watched_cast), _replaced(tf.image, "resize", watched_resize):
+        yield seen
+
+
+@contextmanager
+def _jax_wide(dtype: str) -> Iterator[None]:
     import jax
 
     before = jax.config.jax_enable_x64
@@ -70,18 +116,18 @@ def without_dropout() -> Iterator[None]:
         owners.append(tf.nn)
     with ExitStack() as stack:
         for owner in owners:
-            stack.enter_context(_identity(owner, "dropout"))
+            stack.enter_context(_replaced(owner, "dropout", _unchanged))
         yield
 
 
+def _unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
+    return x
+
+
 @contextmanager
-def _identity(owner: Any, name: str) -> Iterator[None]:
+def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
     original = getattr(owner, name)
-
-    def unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
-        return x
-
-    setattr(owner, name, unchanged)
+    setattr(owner, name, replacement)
     try:
         yield
     finally:

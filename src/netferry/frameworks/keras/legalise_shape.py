@@ -60,6 +60,15 @@ def with_rank(node: Op, framework: str) -> ast.expr:
     return node.replace(attributes={"rank": constant(rank)})
 
 
+def transpose(node: Op, framework: str) -> ast.expr:
+    """TensorFlow cannot differentiate a transpose with negative axes."""
+    perm = node.attribute("perm")
+    if not is_literal(perm) or not literal(perm) or min(literal(perm)) >= 0:
+        return node
+    axes = literal(perm)
+    return node.replace(attributes={"perm": constant(tuple(axis % len(axes) for axis in axes))})
+
+
 def swap_axes(node: Op, framework: str) -> ast.expr:
     """TensorFlow only has ``tf.transpose`` with all axes, and the last two as ``matrix_transpose``."""
     axes, rank = _integers(node, "axis1", "axis2"), rank_of(node)
@@ -241,6 +250,7 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 
 LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {
+    "transpose": transpose,
     "swap_axes": swap_axes,
     "moveaxis": move_axis,
     "squeeze": squeeze,

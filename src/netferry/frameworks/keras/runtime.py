@@ -103,7 +103,7 @@ class KerasRuntime:
         names, variables = zip(*reversed(unique.values()), strict=True) if unique else ((), ())
 
         def loss() -> Any:
-            outputs = [o for _, o in trees.leaves(self._call(network, arguments, training))]
+            outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
             return sum(keras.ops.sum(_real(o) * keras.ops.convert_to_tensor(_real_array(c)))
                        for o, c in base.paired(outputs, cotangents))  # fmt: skip
 
@@ -149,6 +149,13 @@ class KerasRuntime:
                 stack.enter_context(_wrapped(layer, path, after=after))
             self.run(network, arguments, training=False)
         return found
+
+    def narrows(self, network: Any, arguments: Arguments) -> bool:
+        """Whether some layer returns fewer bits than float64, or a call is known to compute with fewer."""
+        with differentiate.narrow_casts() as seen:
+            calls = self.submodule_calls(network, arguments)
+        kinds = {str(o.dtype) for c in calls for _, o in trees.leaves(c.outputs) if hasattr(o, "dtype")}
+        return bool(seen or kinds & {"float32", "float16"})
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         args, kwargs = self.tensors(arguments)

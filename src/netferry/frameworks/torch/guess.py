@@ -11,10 +11,30 @@ from typing import Any, Final
 
 import torch
 
+from netferry.frameworks.torch.reading import conventions
 from netferry.inputs import InputSpec
+from netferry.observe.run import built
+from netferry.project import Project
 from netferry.project.candidates import Entry, import_paths, is_plain, local_constants, substitute, trial_scopes
 from netferry.project.files import SourceFile
 from netferry.project.names import dotted
+
+BASES: Final = (
+    frozenset(
+        {
+            "torch.nn.Module",
+            "torch.nn.Sequential",
+            "torch.nn.ModuleList",
+            "torch.nn.modules.Module",
+            "torch.nn.modules.module.Module",
+            "pytorch_lightning.LightningModule",
+            "lightning.LightningModule",
+            "lightning.pytorch.LightningModule",
+        }
+    ),
+    "nn.Module",
+)
+"""The classes that networks derive from, and what to call them."""
 
 _CREATORS: Final = {f"torch.{name}": "float32" for name in ("randn", "rand", "zeros", "ones", "empty")}
 _DTYPES: Final = {"long": "int64", "int64": "int64", "int": "int32", "int32": "int32", "float64": "float64"}
@@ -30,6 +50,33 @@ class Guess:
     inputs: tuple[InputSpec, ...]
     reason: str
     line: int = 0
+
+
+def inputs(project: Project, entry: str, call: str) -> tuple[list[InputSpec], str]:
+    """The first guess that the network accepts, with its reason; raises NF013."""
+    found = Entry(entry, call, project.main)
+    shown = next(_tried_out(found), None)
+    if shown is not None:
+        return list(shown.inputs), shown.reason
+    frontend = conventions("torch")
+    known = list(_commented(found))
+    for real in (False, True):
+        with built(project, frontend, entry, call, real=real) as network:
+            frontend.set_training(network, False)
+            for guess in [*known, *from_network(network)]:
+                if _accepts(network, *frontend.arguments(guess.inputs)):
+                    return list(guess.inputs), guess.reason
+            wanted = ", ".join(inspect.signature(network.forward).parameters)
+    node = next((n for n in project.main.tree.body if getattr(n, "name", "") == entry), None)
+    raise project.main.error("NF013", node, f"nothing shows the shapes of what {entry} is called with ({wanted})")
+
+
+def _accepts(network: torch.nn.Module, args: list[Any], kwargs: dict[str, Any]) -> bool:
+    try:
+        network(*args, **kwargs)
+    except Exception:  # noqa: BLE001 - whatever it raises, these are not its inputs
+        return False
+    return True
 
 
 def from_file(entry: Entry) -> Iterator[Guess]:

@@ -57,6 +57,23 @@ def class_path(kind: type) -> str | None:
     return f"{module}.{kind.__qualname__}"
 
 
+_SERVICES = frozenset({"torchvision.models._api.WeightsEnum.verify"})
+"""Functions of PyTorch's own libraries that are part of how networks are built there, not of the networks."""
+
+
+def _service(function: Any) -> str | None:
+    underlying = getattr(function, "__func__", function)
+    name = f"{getattr(underlying, '__module__', '')}.{getattr(underlying, '__qualname__', '')}"
+    return name if name in _SERVICES else None
+
+
+def is_service_class(value: Any) -> bool:
+    """Whether a class stands for published checkpoints, which only its own framework can load."""
+    return isinstance(value, type) and any(
+        f"{k.__module__}.{k.__qualname__}" == "torchvision.models._api.WeightsEnum" for k in value.__mro__
+    )
+
+
 def callable_path(function: Any) -> str | None:
     """The public path of a callable that belongs to PyTorch, or None."""
     while isinstance(function, functools.partial):
@@ -65,7 +82,7 @@ def callable_path(function: Any) -> str | None:
         return "torch.Tensor"
     if isinstance(function, type):
         return class_path(function)
-    known = _known()[0].get(id(function))
+    known = _known()[0].get(id(function)) or _service(function)
     if known:
         return known
     receiver = getattr(function, "__self__", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -75,6 +76,11 @@ class TorchProbe:
                 args.append(value)
         return args, kwargs
 
+    def evaluate(self, text: str) -> Any:
+        """An input given as an expression, as NumPy arrays."""
+        value = evaluate(text)
+        return value.numpy() if isinstance(value, torch.Tensor) and not value.is_sparse else value
+
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""
         network.train(training)
@@ -115,10 +121,44 @@ class _Abstract(TorchDispatchMode):
 
 
 @contextmanager
+def _tolerant_registration() -> Iterator[None]:
+    """Let packages load whose compiled operators are missing here, or that were loaded once before."""
+    original = torch.library.register_fake
+
+    def register(operator: Any, function: Any = None, /, **options: Any) -> Any:
+        def decorate(implementation: Any) -> Any:
+            try:
+                return original(operator, implementation, **options)
+            except RuntimeError:
+                return implementation
+
+        return decorate if function is None else decorate(function)
+
+    torch.library.register_fake = register
+    try:
+        yield
+    finally:
+        torch.library.register_fake = original
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep PyTorch from logging a traceback for every error that shapes alone reveal; we report it ourselves."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@contextmanager
 def abstract(*, real: bool = False) -> Iterator[None]:
     """Run PyTorch code in shapes only (``real``: with real numbers after all)."""
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
+        stack.enter_context(_quiet())
+        stack.enter_context(_tolerant_registration())
         if not real:
             stack.enter_context(_Abstract(_REAL_LIMIT))
         yield

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from netferry.frameworks.torch.names import callable_path, class_path
+from netferry.frameworks.torch.names import callable_path, class_path, is_service_class
 from netferry.frameworks.torch.probe import TorchProbe
+from netferry.frameworks.torch.walk import walk
 from netferry.ops import registry
 from netferry.pivot.nodes import LayerAttribute, Op, constant
 from netferry.pivot.render import list_of_arguments
 from netferry.reader import MISSING, Reader
+from netferry.weights.build import Module
 
 Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | None | object"]
 
@@ -78,6 +80,14 @@ class TorchConventions(TorchProbe):
             return False
         return _qualified(value).startswith(_ERASED)
 
+    def walk(self, network: Any) -> Iterator[Module]:
+        """Every module of a network and the arrays it holds."""
+        return walk(network)
+
+    def foreign(self, value: Any) -> bool:
+        """Classes that stand for published checkpoints."""
+        return is_service_class(value)
+
     def tensor_path(self, attribute: str) -> str:
         """The path of a tensor attribute or method."""
         return f"torch.Tensor.{attribute}"
@@ -86,6 +96,9 @@ class TorchConventions(TorchProbe):
         """An unobserved method call that can only be a tensor's."""
         assert isinstance(node.func, ast.Attribute)
         name = node.func.attr
+        owner = node.func.value
+        if isinstance(owner, ast.Name) and owner.id == "self" and name in ("modules", "children", "parameters"):
+            return f"torch.nn.Module.{name}"
         if name in _PYTHON_METHODS or reader.static(node.func.value) is not MISSING:
             return None
         path = self.tensor_path(name)
@@ -99,6 +112,8 @@ class TorchConventions(TorchProbe):
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """``self.training``, and parameters of stock layers."""
+        if not owners and node.attr in ("weight", "bias") and isinstance(node.value, ast.Attribute):
+            return LayerAttribute(reader.visit(node.value), node.attr, (), reader.site(node))
         if not owners or not self.is_module(owners[0]):
             if node.attr == "training" and isinstance(node.value, ast.Name) and node.value.id == "self":
                 return Op("is_training", {}, site=reader.site(node))
@@ -352,6 +367,19 @@ def _false(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast
     return ast.Constant(False)
 
 
+def _argument(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return reader.visit(node.args[0])
+
+
+def _second_argument(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return reader.visit(node.args[1])
+
+
+def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """A checkpoint of the source cannot be loaded into the target as it is."""
+    return reader.hole(node, "a PyTorch checkpoint is loaded here", "convert it with `netferry weights` and load the result")
+
+
 def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """``super().forward(x)`` of a class that extends a stock layer."""
     reader.generic_visit(node)
@@ -373,6 +401,11 @@ _RULES: dict[str, Rule] = {
     "torch.nn.Module.children": _walk("children"),
     "torch.nn.Module.parameters": _walk("parameters"),
     "torch.utils.checkpoint.checkpoint": _checkpoint,
+    "torchvision.models._api.WeightsEnum.verify": _argument,
+    "torch.jit._script.script": _argument,
+    "torch.jit.annotate": _second_argument,
+    "torch.nn.Module.load_state_dict": _pretrained,
+    "torch.hub.load_state_dict_from_url": _pretrained,
     "torch.jit.is_scripting": _false,
     "torch._jit_internal.is_scripting": _false,
     "torch.jit.is_tracing": _false,

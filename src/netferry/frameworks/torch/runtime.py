@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
 
 from netferry import trees
 from netferry.frameworks import base
@@ -16,7 +18,15 @@ from netferry.frameworks.base import Arguments, Array, Call, Precision, State, V
 
 _DROPOUTS = frozenset(
     f"{kind}{inplace}"
-    for kind in ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d", "dropout2d", "dropout3d")
+    for kind in (
+        "dropout",
+        "alpha_dropout",
+        "feature_dropout",
+        "feature_alpha_dropout",
+        "dropout1d",
+        "dropout2d",
+        "dropout3d",
+    )
     for inplace in ("", "_")
 )
 
@@ -36,6 +46,37 @@ class _WithoutDropout(TorchFunctionMode):
             args, kwargs = (*args[:rate], *([0.0] if args[rate:] else []), *args[rate + 1 :]), dict(kwargs)
             kwargs.pop("dropout_p", None)
         return func(*args, **kwargs)
+
+
+class _Wide(TorchFunctionMode):
+    """Makes float64 of every float32 that code asks for by name, so that rounding stays far below any fault."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is torch.Tensor.float:
+            func = torch.Tensor.double
+        widened = {key: _wide(value) for key, value in (kwargs or {}).items()}
+        return func(*map(_wide, args), **widened)
+
+
+def _wide(value: Any) -> Any:
+    return torch.float64 if value is torch.float32 else value
+
+
+class _Narrowest(TorchDispatchMode):
+    """Watches for results of fewer bits than float64."""
+
+    narrow = False
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        for tensor in tree_iter(output):
+            if isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
+                self.narrow = True
+        return output
 
 
 class TorchRuntime:
@@ -63,7 +104,8 @@ class TorchRuntime:
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
-        network = factory()
+        with _modes(training=False):
+            network = factory()
         if isinstance(network, torch.nn.Module):
             wanted = getattr(torch, dtype)
             network._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
@@ -125,9 +167,11 @@ class TorchRuntime:
         self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
     ) -> dict[str, Array]:
         """Gradients by every parameter that requires one."""
-        outputs = [o for _, o in trees.leaves(self._call(network, arguments, training))]
+        outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
         parts = [
-            (torch.view_as_real(o) * torch.from_numpy(c)[..., None] if o.is_complex() else o * torch.from_numpy(c)).sum()
+            (
+                torch.view_as_real(o) * torch.from_numpy(c)[..., None] if o.is_complex() else o * torch.from_numpy(c)
+            ).sum()
             for o, c in base.paired(outputs, cotangents)
             if o.requires_grad
         ]
@@ -184,14 +228,28 @@ class TorchRuntime:
             self.run(network, arguments, training=False)
         return found
 
+    def narrows(self, network: Any, arguments: Arguments) -> bool:
+        """Whether some operation gives fewer bits than float64."""
+        with _Narrowest() as seen:
+            self.run(network, arguments, training=False)
+        return seen.narrow
+
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         if isinstance(network, torch.nn.Module):
             network.train(training)
         args, kwargs = self.tensors(arguments)
-        if not training:
+        with _modes(training):
             return network(*args, **kwargs)
-        with _WithoutDropout():
-            return network(*args, **kwargs)
+
+
+@contextmanager
+def _modes(training: bool) -> Iterator[None]:
+    with ExitStack() as stack:
+        if torch.get_default_dtype() == torch.float64:
+            stack.enter_context(_Wide())
+        if training:
+            stack.enter_context(_WithoutDropout())
+        yield
 
 
 def _tensor(value: Any) -> Any:

@@ -163,9 +163,10 @@ def _match(
             rest = []
         elif rest:
             given[parameter.name] = rest.pop(0)
-    if rest or any(k not in signature for k in kwargs):
+    others = next((p.name for p in signature.parameters if p.variadic and p.keyword_only), None)
+    if rest or (others is None and any(k not in signature for k in kwargs)):
         return None
-    given |= dict(kwargs)
+    given |= {name: value for name, value in kwargs.items() if name in signature}
     if not all(kind_holds(kind, given[name]) for name, kind in spelling.kinds.items() if name in given):
         return None
     found = _defaults(op) | dict(spelling.implies)

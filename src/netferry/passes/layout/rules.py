@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netferry.ops.patterns import BadPattern, Pattern
 from netferry.passes.layout.bound import Use, tensors
 from netferry.passes.layout.orders import (
     Order,
@@ -569,10 +570,28 @@ def matmul(solver: Solver, use: Use) -> Edit:
     return edit
 
 
+def pattern(solver: Solver, use: Use) -> Edit:
+    """Rearranges by names of axes: any order of operand and result is free, the names just change places."""
+    first = next(iter(use.operands.values()), None)
+    if not isinstance(first, Tensor) or not use.results:
+        return opaque(solver, use)
+    try:
+        parsed = Pattern.parse(use.attributes["pattern"], len(first.shape))
+    except BadPattern:
+        return opaque(solver, use)
+    before, result = solver.order(first), use.results[0]
+    wish = solver.desire(result)
+    after = wish if wish is not None and use.where not in solver.pinned else identity(len(result.shape))
+    solver.set(result, after)
+    if is_identity(before) and is_identity(after):
+        return Edit()
+    return Edit(attributes={"pattern": str(parsed.reordered(before, after))})
+
+
 RULES: dict[str, Rule] = {
     "elementwise": elementwise, "dropout": elementwise, "channels": channels, "last": last, "axis": along,
     "reduce": reduce, "concat": concat, "stack": stack, "split": split, "permute": permute, "swap": permute,
     "reshape": reshape, "flatten": reshape, "squeeze": squeeze, "unsqueeze": unsqueeze, "expand": expand,
     "matmul": matmul, "einsum": matmul, "shape": like, "size": like, "create": create, "index": index,
-    "setitem": setitem, "opaque": opaque, "none": lambda solver, use: Edit(),
+    "setitem": setitem, "pattern": pattern, "opaque": opaque, "none": lambda solver, use: Edit(),
 }  # fmt: skip

@@ -1,0 +1,62 @@
+"""The modules of a PyTorch network and the arrays that each holds itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from netferry.frameworks.torch.names import class_path
+from netferry.weights.build import Member, Module
+
+_CONTAINERS = ("torch.nn.modules.container",)
+
+
+def walk(network: Any) -> Iterator[Module]:
+    """Every module once, parents first; members of a ``Sequential`` are found by position in the target."""
+    yield from _walk(network, "", "", "", set())
+
+
+def _walk(module: Any, source: str, path: str, owner: str, seen: set[int]) -> Iterator[Module]:
+    if id(module) in seen:
+        return
+    seen.add(id(module))
+    stock = _stock(module)
+    members = _members(module) if stock is None else _all_members(module)
+    yield Module(source, path, module, stock, list(members), owner)
+    if stock is not None:
+        return
+    positions = isinstance(module, torch.nn.Sequential)
+    for index, (name, child) in enumerate(module._modules.items()):
+        if child is not None:
+            part = str(index) if positions else name
+            yield from _walk(child, _joined(source, name), _joined(path, part), type(module).__name__, seen)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _stock(module: Any) -> str | None:
+    kind = type(module)
+    if kind.__module__ in _CONTAINERS or issubclass(kind, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
+        return None
+    return next((path for k in kind.__mro__ if k is not torch.nn.Module and (path := class_path(k)) is not None), None)
+
+
+def _members(module: Any) -> Iterator[Member]:
+    for name, parameter in module._parameters.items():
+        if parameter is not None:
+            yield Member(name, tuple(parameter.shape), parameter.requires_grad, False, id(parameter))
+    for name, buffer in module._buffers.items():
+        if buffer is not None and name != "num_batches_tracked":
+            yield Member(name, tuple(buffer.shape), False, True, id(buffer))
+
+
+def _all_members(module: Any) -> Iterator[Member]:
+    for name, parameter in module.named_parameters():
+        yield Member(name, tuple(parameter.shape), parameter.requires_grad, False, id(parameter))
+    for name, buffer in module.named_buffers():
+        if not name.endswith("num_batches_tracked"):
+            yield Member(name, tuple(buffer.shape), False, True, id(buffer))

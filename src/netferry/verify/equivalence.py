@@ -1,0 +1,337 @@
+"""Proving by execution that two networks compute the same."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from netferry.frameworks.base import Arguments, Array
+from netferry.verify import randomise
+from netferry.verify.compare import (
+    CHAOTIC,
+    NARROW_TOLERANCE,
+    TOLERANCE,
+    Layouts,
+    Named,
+    Outcome,
+    compare,
+    in_layout,
+    permuted,
+)
+from netferry.verify.gradients import carried_back, compare_gradients
+from netferry.verify.localise import first_divergence
+from netferry.verify.measure import Measured, Network, brief, buffers, measure, outputs_of, restore
+from netferry.verify.report import Verification
+from netferry.verify.single import compare_single
+from netferry.verify.statistics import adjust, compare_statistics
+from netferry.weights.map import WeightMap
+from netferry.weights.transfer import Transfer, transfer
+
+_SEED = 20
+
+
+class _Ended(Exception):
+    """Nothing more can be compared; the report says why."""
+
+
+def verify(
+    source: Network,
+    target: Network,
+    weight_map: WeightMap,
+    inputs: Arguments,
+    second_inputs: Arguments | None = None,
+    layouts: Layouts | None = None,
+) -> Verification:
+    """Build both networks, give them the same random state and compare everything they compute.
+
+    ``inputs`` are nested NumPy arrays in the source's layout; ``layouts`` says how the target takes and returns them.
+    """
+    comparison = _Comparison(source, target, weight_map, inputs, second_inputs, layouts or Layouts())
+    try:
+        comparison.run()
+    except _Ended:
+        pass
+    return comparison.report
+
+
+class _Comparison:
+    def __init__(
+        self,
+        source: Network,
+        target: Network,
+        weight_map: WeightMap,
+        inputs: Arguments,
+        second: Arguments | None,
+        layouts: Layouts,
+    ) -> None:
+        self.source, self.target = source, target
+        self.map, self.layouts = weight_map, layouts
+        self.inputs, self.second = inputs, second
+        self.report = Verification()
+        self.random = np.random.default_rng(_SEED)
+        self.problems: list[str] = []
+        self.tolerance = TOLERANCE
+
+    # -- the steps -----------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        with self.source.runtime.prepare("float64"), self.target.runtime.prepare("float64"):
+            network = self._source_network()
+            self._repeatable(network)
+            cotangents = self._cotangents(network)
+            repeated = self._measured(network, cotangents)
+            randomise.perturb_state(self.source.runtime, network, self.random)
+            self.inputs = randomise.perturb_inputs(self.inputs, self.random)
+            reference = self._measured(network, cotangents)
+            other = self._target_network()
+            self._transfer(network, other)
+            found = self._target_measured(other, reference, cotangents)
+            self._compare(network, other, reference, repeated, found)
+            del other
+        self._single(network, reference)
+        self._verdict()
+
+    def _source_network(self) -> Any:
+        """The source with random state: the wildest that keeps its outputs finite and dependent on its inputs."""
+        runtime = self.source.runtime
+        buffers_used = {name for entry in self.map.entries if entry.kind == "buffer" for name in entry.sources}
+        for level in (randomise.FULL, randomise.MILD):
+            try:
+                runtime.seed(_SEED)
+                network = runtime.build(self.source.wide or self.source.factory, "float64")
+                runtime.disable_dropout(network)
+                outputs_of(runtime, network, self.inputs)
+                randomise.randomise(runtime, network, buffers_used, self.random, level)
+                outputs = outputs_of(runtime, network, self.inputs)
+            except Exception as error:  # noqa: BLE001 - networks raise anything
+                self._end("the source cannot be run in float64", error)
+            trouble, fixed = self._trouble(network, outputs, level)
+            if not trouble:
+                break
+        if trouble:
+            self._end(trouble)
+        if level == randomise.MILD:
+            self.report.notes.append("the state is the initial one varied by a tenth; random values made it degenerate")
+        if fixed:
+            self.report.notes.append(f"does not depend on the values of the inputs: {', '.join(fixed)}")
+        return network
+
+    def _trouble(self, network: Any, outputs: Named, level: int) -> tuple[str, list[str]]:
+        """Why these outputs prove nothing, if so; and which of them do not depend on the inputs."""
+        if not any(array.size for array in outputs.values()):
+            return "the source returns no numbers", []
+        finite = [bool(np.isfinite(array).any()) for array in outputs.values()]
+        if not any(finite) or (level == randomise.FULL and not all(finite)):
+            return "the outputs of the source are not finite", []
+        varied = randomise.other_inputs(self.inputs, self.random)
+        if varied is None:
+            return "", []
+        again = outputs_of(self.source.runtime, network, varied)
+        fixed = [path or "the output" for path, array in outputs.items() if np.array_equal(array, again.get(path))]
+        if len(fixed) == len(outputs):
+            return "no output of the source depends on the values of its inputs", []
+        return "", fixed
+
+    def _repeatable(self, network: Any) -> None:
+        first, again = (outputs_of(self.source.runtime, network, self.inputs, seed) for seed in (1, 2))
+        gap = compare(first, again)
+        if gap.relative > CHAOTIC:
+            shapes = self._same_shapes(first)
+            self._end(f"the source is random in eval mode: two runs differ by {gap.relative:.1e}{shapes}")
+
+    def _same_shapes(self, outputs: Named) -> str:
+        """What can still be said about a target whose values cannot be compared."""
+        try:
+            other = self._target_network()
+            found = outputs_of(self.target.runtime, other, self._converted(self.inputs))
+        except _Ended:
+            return f"; {self.report.reason}"
+        expected = [array.shape for array in in_layout(outputs, self.layouts.outputs).values()]
+        agree = expected == [array.shape for array in found.values()]
+        return f"; the shapes {'agree' if agree else 'differ'}"
+
+    def _cotangents(self, network: Any) -> Named:
+        """Random weights of the outputs whose sum is differentiated."""
+        outputs = outputs_of(self.source.runtime, network, self.inputs)
+        return {path: self.random.standard_normal(array.shape) for path, array in outputs.items()}
+
+    def _measured(self, network: Any, cotangents: Named) -> Measured:
+        return measure(self.source.runtime, network, self.inputs, cotangents, self.second)
+
+    def _target_network(self) -> Any:
+        runtime = self.target.runtime
+        try:
+            runtime.seed(_SEED)
+            network = runtime.build(self.target.wide or self.target.factory, "float64")
+            runtime.disable_dropout(network)
+            outputs_of(runtime, network, self._converted(self.inputs))
+        except Exception as error:  # noqa: BLE001 - generated code raises anything
+            self._end("the target cannot be run", error)
+        return network
+
+    def _transfer(self, network: Any, other: Any) -> None:
+        try:
+            moved: Transfer = transfer(self.source.runtime, network, self.target.runtime, other, self.map)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the weights did not arrive
+            self._end("the weights do not fit", error)
+        self.problems += moved.problems
+        if moved.thawed:
+            self.report.notes.append(f"frozen in the source, trained in the target: {', '.join(moved.thawed)}")
+        if moved.constants:
+            self.report.notes.append(f"{len(moved.constants)} buffers are left out of the weight map")
+
+    def _target_measured(self, other: Any, reference: Measured, cotangents: Named) -> Measured:
+        runtime = self.target.runtime
+        second = None if reference.second is None or self.second is None else self._converted(self.second)
+        weights = in_layout(cotangents, self.layouts.outputs)
+        try:
+            return measure(runtime, other, self._converted(self.inputs), weights, second)
+        except Exception as error:  # noqa: BLE001 - generated code raises anything
+            self._end("the target cannot be run with the source's weights", error)
+
+    # -- the comparisons -----------------------------------------------------------------------------------------
+
+    def _compare(self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured) -> None:
+        report = self.report
+        forward = self._outcome(reference.outputs, found.outputs, repeated.outputs)
+        report.sensitivity = forward.noise
+        if forward.noise > CHAOTIC:
+            self._end(f"rounding alone changes the source's outputs by {forward.noise:.1e}: nothing can be compared")
+        if not forward.agrees and forward.relative < NARROW_TOLERANCE and self._narrow(network, other):
+            self.tolerance = NARROW_TOLERANCE
+            report.notes.append(f"computes partly below float64, so {NARROW_TOLERANCE:.0e} is accepted")
+            forward = self._outcome(reference.outputs, found.outputs, repeated.outputs)
+        report.max_abs_diff, report.max_rel_diff = forward.absolute, forward.relative
+        report.tolerance = self.tolerance
+        self._take("", forward)
+        report.second_input = self._optional("second input", reference.second, found.second, repeated.second, found)
+        report.training = self._optional("training mode", reference.training, found.training, repeated.training, found)
+        self._explain(reference)
+        self._compare_gradients(network, other, reference, repeated, found)
+        self._compare_statistics(network, other, reference, repeated, found)
+        if not forward.agrees:
+            self._localise(network, other)
+
+    def _outcome(self, expected: Named, found: Named, repeated: Named | None) -> Outcome:
+        permutations = self.layouts.outputs
+        again = None if repeated is None else in_layout(repeated, permutations)
+        return compare(in_layout(expected, permutations), found, again, self.tolerance)
+
+    def _optional(
+        self, check: str, expected: Named | None, found: Named | None, repeated: Named | None, target: Measured
+    ) -> float | None:
+        if expected is None:
+            return None
+        if found is None:
+            self.problems.append(f"{check}: the target raises {target.failures.get(check, '')}")
+            return None
+        outcome = self._outcome(expected, found, repeated)
+        if outcome.noise > CHAOTIC:
+            self.report.notes.append(
+                f"{check} is not compared: it is random, or rounding changes it by {outcome.noise:.1e}"
+            )
+            return None
+        self._take(f"{check}: ", outcome)
+        return outcome.relative
+
+    def _explain(self, reference: Measured) -> None:
+        for check, text in reference.failures.items():
+            self.report.notes.append(f"{check} is not compared: the source raises {text}")
+
+    def _compare_gradients(
+        self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured
+    ) -> None:
+        if reference.gradients is None:
+            return
+        if found.gradients is None:
+            self.problems.append(f"gradients: the target raises {found.failures.get('gradients', '')}")
+            return
+        state = self.source.runtime.state(network)
+        back = carried_back(self.map, found.gradients, self._resolved(other), state)
+        outcome = compare_gradients(reference.gradients, back, repeated.gradients, self.tolerance)
+        self._take("", outcome)
+        self.report.gradients = outcome.relative if reference.gradients else None
+
+    def _compare_statistics(
+        self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured
+    ) -> None:
+        if reference.statistics is None or found.statistics is None or repeated.statistics is None:
+            return
+        runtime = self.source.runtime
+        before = buffers(runtime, network)
+        ddof = runtime.variance_ddof, self.target.runtime.variance_ddof
+        updates = runtime.variance_updates(network, self.inputs) if before and ddof[0] != ddof[1] else {}
+        restore(runtime, network, before)
+        adjusted = adjust(before, reference.statistics, updates, ddof)
+        outcome = compare_statistics(
+            self.map, self._resolved(other), reference.statistics, adjusted, repeated.statistics, found.statistics,
+            self.tolerance,
+        )  # fmt: skip
+        if outcome is not None:
+            self._take("", outcome)
+            self.report.running_statistics = outcome.relative
+
+    def _localise(self, network: Any, other: Any) -> None:
+        try:
+            calls = self.source.runtime.submodule_calls(network, self.inputs)
+            others = self.target.runtime.submodule_calls(other, self._converted(self.inputs))
+            self.report.first_divergence = first_divergence(calls, others, self.map)
+        except Exception as error:  # noqa: BLE001 - the mismatch is known; only its place is not
+            self.report.notes.append(f"the first difference cannot be located: {brief(error)}")
+
+    def _narrow(self, network: Any, other: Any) -> bool:
+        sides = ((self.source, network, self.inputs), (self.target, other, self._converted(self.inputs)))
+        return any(side.runtime.narrows(built, given) for side, built, given in sides)
+
+    def _single(self, network: Any, reference: Measured) -> None:
+        given = self._converted(self.inputs)
+        single = compare_single(
+            self.source, self.target, self.map, network, self.inputs, given, reference.outputs, self.layouts.outputs
+        )
+        self.report.float32 = single.difference
+        self.problems += single.problems
+        self.report.notes += single.notes
+
+    # -- helpers -------------------------------------------------------------------------------------------------
+
+    def _converted(self, arguments: Arguments) -> Arguments:
+        return self.target.convert(permuted(arguments, self.layouts.inputs))
+
+    def _resolved(self, other: Any) -> Mapping[str, str]:
+        runtime = self.target.runtime
+        found = {}
+        for entry in self.map.entries:
+            try:
+                found[entry.target] = runtime.resolve(other, entry.target)
+            except KeyError:
+                found[entry.target] = entry.target
+        return found
+
+    def _take(self, prefix: str, outcome: Outcome) -> None:
+        self.problems += [prefix + wrong for wrong in outcome.wrong]
+        self.report.notes += [prefix + note for note in outcome.notes]
+
+    def _verdict(self) -> None:
+        if self.problems:
+            self.report.status = "mismatch"
+            self.report.reason = shortened(self.problems)
+            return
+        self.report.status = "verified"
+
+    def _end(self, reason: str, error: BaseException | None = None) -> NoReturn:
+        self.report.reason = reason if error is None else f"{reason}: {brief(error)}"
+        if error is not None:
+            self.report.error = "".join(traceback.format_exception(error)[-8:])
+        raise _Ended
+
+
+def shortened(problems: Sequence[str], limit: int = 3) -> str:
+    """The first few problems."""
+    more = f"; and {len(problems) - limit} more" if len(problems) > limit else ""
+    return "; ".join(problems[:limit]) + more
+
+
+__all__ = ["Array", "Layouts", "Network", "Verification", "verify"]

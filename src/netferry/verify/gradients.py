@@ -1,0 +1,60 @@
+"""Comparing gradients: those of the target, carried back through the weight map, with those of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from netferry.frameworks.base import Array, State
+from netferry.verify.compare import GROWTH, TOLERANCE, Outcome, largest, magnitude
+from netferry.weights.map import WeightMap
+from netferry.weights.transfer import origins
+
+
+def carried_back(
+    weight_map: WeightMap, gradients: Mapping[str, Array], resolved: Mapping[str, str], state: State
+) -> dict[str, Array]:
+    """The target's gradients by the arrays of the source.
+
+    The chain rule: what an array of the source contributes to an array of the target comes back from there, so parts
+    of a sum each receive the whole gradient.
+    """
+    found: dict[str, Array] = {}
+    for entry in weight_map.entries:
+        gradient = gradients.get(resolved[entry.target])
+        if gradient is None:
+            continue
+        for name in dict.fromkeys(state.canonical(name) for name in entry.sources):
+            shape = state.variables[name].shape
+            total = found.setdefault(name, np.zeros(shape))
+            for indices in origins(entry, name, state):
+                kept = indices >= 0
+                weights = gradient.ravel().astype("float64")[kept]
+                total += np.bincount(indices[kept], weights, total.size).reshape(shape)
+    return found
+
+
+def compare_gradients(
+    reference: Mapping[str, Array], found: Mapping[str, Array], repeated: Mapping[str, Array] | None, tolerance: float
+) -> Outcome:
+    """Judge every parameter by its own scale; a gradient that is zero but for rounding is judged by the rounding."""
+    outcome = Outcome()
+    whole = max((magnitude(g) for g in reference.values()), default=0.0) or 1.0
+    silent = []
+    for path, expected in reference.items():
+        scale = magnitude(expected)
+        noise = largest(expected, repeated[path]) if repeated and path in repeated else 0.0
+        if scale == 0.0:
+            silent.append(path)
+        gap = largest(expected, found[path]) if path in found else scale
+        # Below this, what a softmax's or a normalisation's shift leaves is rounding, not a gradient.
+        floor = scale if scale > TOLERANCE * whole else whole
+        outcome.absolute = max(outcome.absolute, gap)
+        outcome.relative = max(outcome.relative, gap / floor)
+        if not gap <= max(tolerance * floor, GROWTH * noise):
+            outcome.wrong.append(f"the gradient of {path} differs by {gap / floor:.1e}")
+    if silent:
+        shown = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
+        outcome.notes.append(f"{len(silent)} of {len(reference)} parameters have no gradient for these inputs: {shown}")
+    return outcome

@@ -1,0 +1,65 @@
+"""Proving a migration: the source as it is, against the code that was written from it."""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from netferry.frameworks import catalog
+from netferry.frameworks.base import Arguments
+from netferry.inputs import materialise
+from netferry.verify.compare import Layouts
+from netferry.verify.equivalence import verify
+from netferry.verify.measure import Network
+from netferry.verify.report import Verification
+
+if TYPE_CHECKING:
+    from netferry.migration import Migration, Reading
+
+_SEED = 7
+
+
+def verify_migration(migration: Migration) -> Verification:
+    """Build both networks and compare everything they compute."""
+    reading = migration.reading
+    source = Network(catalog.get(reading.framework).runtime(), source_factory(reading))
+    target = Network(catalog.get(migration.to).runtime(), migration.build)
+    layouts = Layouts(migration.input_orders, migration.output_orders)
+    return verify(source, target, migration.weight_map, arguments(reading), second_arguments(reading), layouts)
+
+
+def source_factory(reading: Reading) -> Any:
+    """A function that builds the source network anew."""
+    module: types.ModuleType = reading.observation.modules[reading.project.main.module]
+    code = compile(reading.call, "<call>", "eval")
+    return lambda: eval(code, module.__dict__)  # noqa: S307 - the user's own construction call
+
+
+def arguments(reading: Reading, seed: int = _SEED) -> Arguments:
+    """Random arguments of the network, in the source's layout."""
+    evaluate = catalog.get(reading.framework).reading().evaluate
+    random = np.random.default_rng(seed)
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for spec in reading.specs:
+        value = materialise(spec, random, evaluate)
+        if spec.name:
+            kwargs[spec.name] = value
+        else:
+            args.append(value)
+    return tuple(args), kwargs
+
+
+def second_arguments(reading: Reading) -> Arguments | None:
+    """Arguments with another batch size, where every random input shares its first axis with the others."""
+    from dataclasses import replace
+
+    random_specs = [s for s in reading.specs if s.kind == "random"]
+    sizes = {s.shape[0] for s in random_specs if s.shape}
+    if len(sizes) != 1 or len(random_specs) != len(reading.specs):
+        return None
+    size = sizes.pop() + 1
+    changed = [replace(s, shape=(size, *s.shape[1:])) for s in reading.specs]
+    return arguments(replace(reading, specs=changed), _SEED + 1)
