@@ -281,6 +281,8 @@ class Reader(ast.NodeTransformer):
 
     def _is_direct(self, node: ast.Call, callees: Sequence[Any]) -> bool:
         """Whether the callee is written out, not handed in through a variable."""
+        if not callees:
+            return True
         if isinstance(node.func, ast.Attribute) and not isinstance(callees[0], type):
             path = self.conventions.path(callees[0]) or ""
             if path.rpartition(".")[2] == node.func.attr:

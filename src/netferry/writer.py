@@ -64,6 +64,15 @@ class Lowering(ast.NodeTransformer):
         except CannotWrite as error:
             return self._hole(node, str(error))
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        """One of several results: the others need not be computed where each has an expression of its own."""
+        several = isinstance(node.value, Op)
+        self.generic_visit(node)
+        match node:
+            case ast.Subscript(value=ast.Tuple(elts=results), slice=ast.Constant(value=int(index))) if several:
+                return results[index]
+        return node
+
     def _lower(self, node: Op) -> ast.expr:
         alternatives = getattr(node, "alternatives", ())
         number, path = getattr(node, "nf_id", -1), getattr(node, "nf_path", ())

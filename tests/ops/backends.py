@@ -89,21 +89,25 @@ def _is(value: Any, among: Sequence[Any]) -> bool:
 
 
 class Keras:
-    """Keras 3 on the backend that KERAS_BACKEND names; ``tf.keras`` is the same on TensorFlow."""
+    """Keras 3 on the backend that KERAS_BACKEND names; ``tf.keras`` is the same on TensorFlow.
 
-    def __init__(self) -> None:
+    Generated code sees the names of its own framework only.
+    """
+
+    def __init__(self, framework: str) -> None:
         import keras
 
         keras.config.set_floatx("float64")
         if BACKEND == "jax":
             # Keras rounds intermediate results to 32 bits on JAX, whatever the type asked for.
             importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
-        self.names: dict[str, Any] = {"keras": keras, "math": math, "np": np}
+        self.names: dict[str, Any] = {"math": math, "np": np}
         self._keras = keras
         if BACKEND == "tensorflow":
             import tensorflow as tf
 
-            self.names["tf"] = tf
+            self._tf = tf
+        self.names |= {"keras": keras} if framework == "keras" else {"tf": self._tf}
 
     def tensor(self, array: Array) -> Any:
         """A constant of the backend."""
@@ -140,7 +144,7 @@ class Keras:
     def _run_tensorflow(
         self, function: Callable[..., Any], tensors: list[Any], parameters: Sequence[Any], draw: Any
     ) -> tuple[list[Array], list[Array | None] | None]:
-        tf = self.names["tf"]
+        tf = self._tf
         leaves = [t for t in tensors if t.dtype.is_floating] + [p.value for p in parameters if p.trainable]
         with tf.GradientTape() as tape:
             tape.watch([t for t in tensors if t.dtype.is_floating])
@@ -189,4 +193,4 @@ class Keras:
 @functools.cache
 def backend(framework: str) -> Any:
     """The adaptor of a framework."""
-    return Torch() if framework == "torch" else Keras()
+    return Torch() if framework == "torch" else Keras(framework)

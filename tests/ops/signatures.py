@@ -40,7 +40,7 @@ def live(spelling: Spelling) -> list[tuple[Parameter, ...]] | None:
     function = found.__init__ if inspect.isclass(found) else found
     try:
         signatures = [inspect.signature(f) for f in typing.get_overloads(function) or [function]]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, AttributeError):
         return None
     return [
         tuple(_parameter(p) for p in parameters[inspect.isclass(found) :] if p.kind is not p.VAR_KEYWORD)
@@ -68,7 +68,8 @@ def _parameter(p: inspect.Parameter) -> Parameter:
 
 def _stub_name(path: str) -> tuple[str, str]:
     owner, _, name = path.rpartition(".")
-    return ("Tensor" if owner == "torch.Tensor" else "", name)
+    owners = {"torch.Tensor": "Tensor", "torch": "", "torch.nn.functional": ""}
+    return (owners.get(owner, owner), name)
 
 
 @functools.cache

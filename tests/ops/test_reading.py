@@ -53,11 +53,14 @@ class Call:
                 continue
             if parameter.variadic:
                 args += value.elts if isinstance(value, ast.Tuple | ast.List) else []
-            elif index == 0 and self.spelling.kind in ("method", "attribute"):
+            elif index == 0 and self.spelling.kind in ("method", "attribute") or self._precedes_variadic(index):
                 args.append(value)
             else:
                 keywords.append(ast.keyword(parameter.name, value))
         return args, keywords
+
+    def _precedes_variadic(self, index: int) -> bool:
+        return any(p.variadic and not p.keyword_only for p in self.spelling.parsed.parameters[index + 1 :])
 
 
 def call_of(op: OpDef, spelling: Spelling, case: Case) -> Call | None:
@@ -70,6 +73,9 @@ def call_of(op: OpDef, spelling: Spelling, case: Case) -> Call | None:
             return None
     if any(case.attributes.get(name, op.parsed[name].default) != value for name, value in spelling.implies.items()):
         return None
+    for name, wanted in spelling.when.items():
+        if callable(wanted) and not wanted(case.attributes.get(name, op.parsed[name].default)):
+            return None
     values: dict[str, ast.expr] = {}
     for parameter in spelling.parsed.parameters:
         conversion = spelling.conversion(parameter.name)

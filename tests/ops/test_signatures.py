@@ -46,6 +46,8 @@ def differences(spelling: Spelling, found: tuple[Parameter, ...], overloads: Ove
     live_by_name = {p.name: p for p in found}
     wrong = []
     for mine in recorded:
+        if mine.variadic and mine.keyword_only:
+            continue
         theirs = live_by_name.get(mine.name)
         if theirs is None:
             if mine.name not in spelling.ignore and mine.name not in COMMON:

@@ -12,10 +12,10 @@ import pytest
 from netferry.ops import registry
 from netferry.weights.rearrange import Spec, from_framework, to_framework
 from tests.ops.backends import at_path, backend, flat
-from tests.ops.harness import with_supports
+from tests.ops.harness import evaluate, with_supports
 
 SIZES: Mapping[str, Any] = {"d_model": 6, "nhead": 2, "dim_feedforward": 8, "dropout": 0.0}
-LAYERS = {"TransformerEncoderLayer": "transformer_encoder_layer", "TransformerDecoderLayer": "transformer_decoder_layer"}
+LAYERS = {f"Transformer{kind.title()}Layer": f"transformer_{kind}_layer" for kind in ("encoder", "decoder")}
 PADDING = np.arange(4) >= np.array([[3], [4], [2]])
 CAUSAL = np.triu(np.full((5, 5), -np.inf), 1)
 
@@ -28,8 +28,8 @@ def build(framework: str, text: str) -> Any:
     norm["keras"] = norm["tensorflow"].removeprefix("tf.")
     for name in ("TransformerEncoder", "TransformerDecoder", "Transformer"):
         text = text.replace(f"<{name}", f"{prefix}{name}")
-    expression = ast.parse(text.replace("<norm", norm[framework]), mode="eval")
-    return eval(compile(expression, "<layer>", "eval"), with_supports(expression, framework, tool.names))
+    expression = ast.parse(text.replace("<norm", norm[framework]), mode="eval").body
+    return evaluate(expression, with_supports(expression, framework, tool.names), {})
 
 
 def transfer(source: Any, target: Any, framework: str, attributes: Mapping[str, Any]) -> None:
@@ -40,7 +40,7 @@ def transfer(source: Any, target: Any, framework: str, attributes: Mapping[str, 
         if kind in LAYERS:
             op = registry.get(LAYERS[kind])
             _copy(op, (module, at_path(target, path)), tools, framework, attributes)
-        elif kind == "LayerNorm" and path.endswith(".norm") or path == "norm":
+        elif kind == "LayerNorm" and path.rpartition(".")[2] == "norm":
             tools[1].assign(at_path(target, path).gamma, module.weight.detach().numpy())
             tools[1].assign(at_path(target, path).beta, module.bias.detach().numpy())
 
@@ -90,12 +90,14 @@ def test_stack(
     text = text.replace("OPTIONS", ", ".join(f"{k}={v!r}" for k, v in attributes.items()))
     source, target = build("torch", text).double().eval(), build(framework, text)
     arrays = [np.random.default_rng(n).normal(size=shape) for n, shape in enumerate(shapes)]
-    made = []
-    for tool, layer in ((backend("torch"), source), (backend(framework), target)):
-        call = lambda t=tool, f=layer: f(*map(t.tensor, arrays), **{k: t.tensor(m) for k, m in masks.items()})  # noqa: E731
-        if layer is target:
-            call()
-            transfer(source, target, framework, attributes)
-        made += [tool.array(r) for r in flat(call())]
+
+    def run(name: str, layer: Any) -> list[Any]:
+        tool = backend(name)
+        results = layer(*map(tool.tensor, arrays), **{k: tool.tensor(m) for k, m in masks.items()})
+        return [tool.array(r) for r in flat(results)]
+
+    run(framework, target)
+    transfer(source, target, framework, attributes)
+    made = run("torch", source) + run(framework, target)
     np.testing.assert_allclose(made[1], made[0], rtol=1e-11, atol=1e-11)
     assert len(target.trainable_variables) >= len(list(source.parameters()))

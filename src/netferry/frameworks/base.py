@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol
 import numpy as np
 
 from netferry.diagnostics import failure
+from netferry.weights.map import TargetFile
 
 Array = np.ndarray[Any, Any]
 Precision = Literal["float32", "float64"]
@@ -114,6 +115,9 @@ class Runtime(Protocol):
 
     def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
         """How a training step changes each running variance (which it does)."""
+
+    def weights_file(self, network: Any) -> TargetFile | None:
+        """Where the framework's own weights file keeps each array; None where the file uses the same names."""
 
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether it computes partly in fewer bits than float64, as far as that can be seen."""

@@ -9,7 +9,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -44,15 +44,18 @@ class _Loader(importlib.abc.Loader):
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the modules that belong to the project."""
 
-    def __init__(self, project: Project, recorder: Recorder, before: dict[str, types.ModuleType]) -> None:
+    def __init__(
+        self, project: Project, recorder: Recorder, before: dict[str, types.ModuleType], watched: Collection[str]
+    ) -> None:
         self._project = project
         self._recorder = recorder
         self._before = before
+        self._watched = watched
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if not self._project.owns(name):
+        if name not in self._watched or not self._project.owns(name):
             return None
         found = importlib.machinery.PathFinder.find_spec(name, path)
         if found is None or not isinstance(found.loader, importlib.machinery.SourceFileLoader):
@@ -70,12 +73,15 @@ def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, record
 
 
 @contextmanager
-def loading(project: Project, recorder: Recorder) -> Iterator[None]:
-    """While active, modules of the project are loaded instrumented; what was loaded before is put back afterwards."""
-    before = {n: m for n, m in sys.modules.items() if project.owns(n)}
+def loading(project: Project, recorder: Recorder, watched: Collection[str]) -> Iterator[None]:
+    """While active, the ``watched`` modules of the project are loaded instrumented.
+
+    What was loaded before is put back afterwards.
+    """
+    before = {n: m for n, m in sys.modules.items() if n in watched}
     for name in before:
         del sys.modules[name]
-    finder = _Finder(project, recorder, before)
+    finder = _Finder(project, recorder, before, watched)
     sys.meta_path.insert(0, finder)
     paths = [str(p) for p in project.roots if str(p) not in sys.path]
     sys.path[:0] = paths

@@ -7,7 +7,7 @@ recorder on the way, so that ``super()``, ``locals()`` and code that reads its c
 from __future__ import annotations
 
 import ast
-import copy
+from typing import Any
 
 RECORDER = "__netferry__"
 
@@ -16,7 +16,19 @@ _UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isin
 
 def instrument(tree: ast.Module) -> ast.Module:
     """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`."""
-    return ast.fix_missing_locations(_Instrument().visit(copy.deepcopy(tree)))
+    return ast.fix_missing_locations(_Instrument().visit(_copied(tree)))
+
+
+def _copied(node: Any) -> Any:
+    """A copy of a tree, positions and ids included (several times faster than ``copy.deepcopy``)."""
+    made = node.__class__.__new__(node.__class__)
+    for name, value in node.__dict__.items():
+        if isinstance(value, ast.AST):
+            value = _copied(value)
+        elif isinstance(value, list):
+            value = [_copied(v) if isinstance(v, ast.AST) else v for v in value]
+        made.__dict__[name] = value
+    return made
 
 
 def _hook(name: str, node: ast.AST, *args: ast.expr) -> ast.Call:

@@ -15,7 +15,7 @@ from netferry.inputs import InputSpec
 from netferry.observe.importer import execute, load_main, loading
 from netferry.observe.recorder import Probe, Recorder, Recording
 from netferry.pivot.facts import Tensor
-from netferry.project import Project, definitions
+from netferry.project import Project, closure, definitions
 from netferry.project.names import bound_names
 
 NETWORK = "__netferry_network__"
@@ -33,6 +33,9 @@ class Frontend(Probe, Protocol):
 
     def arguments(self, specs: Sequence[InputSpec]) -> tuple[list[Any], dict[str, Any]]:
         """The network's arguments as tensors."""
+
+    def defining_modules(self, network: Any) -> set[str]:
+        """The Python modules that define the classes of a network's parts."""
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch a network between training and inference."""
@@ -88,23 +91,34 @@ def observe(
     Raises:
         NetferryError: the source cannot be loaded, or the constructor or forward pass raises.
     """
-    first: BaseException | None = None
+    watched = _reached(project, entry, call, prelude)
     for real in (False, True):
         try:
-            return _observe(project, frontend, entry, call, specs, prelude, real=real)
-        except NetferryError as error:
-            first = first or error
+            found = _observe(project, frontend, entry, call, specs, prelude, watched, real=real)
+            missed = {m for m in frontend.defining_modules(found.recording.network) if project.owns(m)} - watched
+            if missed:  # Classes that no name leads to, as from a registry.
+                found = _observe(project, frontend, entry, call, specs, prelude, watched | missed, real=real)
+            return found
+        except NetferryError:
             if real:
                 raise
     raise AssertionError("unreachable")
 
 
+def _reached(project: Project, entry: str, call: str, prelude: str) -> set[str]:
+    """The modules that names lead to from the entry: those to watch."""
+    names = {entry.split(".")[0]} | names_in(call_site(call).tree)
+    given = bound_names(ast.parse(prelude).body)
+    return {project.main.module} | {r.file.module for r in closure(project, names, given)}
+
+
 def _observe(
-    project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str, *, real: bool
+    project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str,
+    watched: set[str], *, real: bool,
 ) -> Observation:  # fmt: skip
     recorder = Recorder(frontend)
     site = call_site(call)
-    with frontend.abstract(real=real), frontend.inside_containers(recorder), loading(project, recorder):
+    with frontend.abstract(real=real), frontend.inside_containers(recorder), loading(project, recorder, watched):
         module = _build(project, frontend, recorder, entry, site, prelude)
         network = module.__dict__[NETWORK]
         recorder.recording.network = network
@@ -121,7 +135,7 @@ def built(
     """The network, built but not yet called and not recorded; to be used inside the context."""
     recorder = Recorder(frontend)
     recorder.active = False
-    with frontend.abstract(real=real), loading(project, recorder):
+    with frontend.abstract(real=real), loading(project, recorder, {project.main.module}):
         yield _build(project, frontend, recorder, entry, call_site(call), prelude).__dict__[NETWORK]
 
 

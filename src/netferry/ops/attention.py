@@ -120,7 +120,8 @@ def _softmax(scores: Array) -> Array:
     """Softmax over the last axis, zeros where everything is masked."""
     top = scores.max(axis=-1, keepdims=True)
     powers = np.exp(scores - np.where(np.isinf(top), 0, top))
-    return powers / np.maximum(powers.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+    made: Array = powers / np.maximum(powers.sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+    return made
 
 
 def _additive(mask: Array, masked: bool) -> Array:
@@ -142,7 +143,8 @@ def _sdpa_reference(
     if is_causal:
         attn_mask = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
     mask = 0.0 if attn_mask is None else _additive(attn_mask, masked=False)
-    return _attend(query, key, mask, query.shape[-1] ** -0.5 if scale is None else scale) @ value
+    weights = _attend(query, key, mask, query.shape[-1] ** -0.5 if scale is None else scale)
+    return weights @ value
 
 
 _PARTLY = np.array([[True, False, True, True, False], [False, False, True, False, True], [True] * 5, [False] * 4 + [True]])
@@ -218,8 +220,8 @@ def _mha_reference(
 
 def _mha_in_torch(attributes: Mapping[str, Any]) -> dict[str, str]:
     """PyTorch packs the three input projections into one matrix where their input sizes agree."""
-    size = attributes["embed_dim"]
-    if all(attributes[name] in (None, size) for name in ("kdim", "vdim")):
+    sizes = {attributes[name] for name in ("kdim", "vdim")} - {None, attributes.get("embed_dim")}
+    if not sizes:
         made = {"in_proj_weight": "stack(q_weight, k_weight, v_weight): (p O) I"}
     else:
         made = {f"{p}_proj_weight": f"{p}_weight: O I" for p in "qkv"}

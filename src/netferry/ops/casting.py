@@ -64,7 +64,9 @@ register(
         reference=lambda x, dtype: x.astype(np.float64 if dtype.startswith("float") else dtype),
         spellings={
             "torch": [
-                torch_method("to", f"dtype, {_TRANSFER}", ignore=_TRANSFER_NAMES, kinds={"dtype": "dtype"}, positional=2),
+                torch_method(
+                    "to", f"dtype, {_TRANSFER}", ignore=_TRANSFER_NAMES, kinds={"dtype": "dtype"}, positional=2
+                ),
                 torch_method(
                     "to",
                     f"device, dtype, {_TRANSFER}",
@@ -80,7 +82,9 @@ register(
                     write=False,
                 ),
                 *(
-                    torch_method(name, "memory_format=None", ignore=("memory_format",), implies={"dtype": dtype}, write=False)
+                    torch_method(
+                        name, "memory_format=None", ignore=("memory_format",), implies={"dtype": dtype}, write=False
+                    )
                     for name, dtype in _CASTING_METHODS.items()
                 ),
             ],
@@ -106,16 +110,22 @@ register(
         spellings={
             "torch": [
                 *torch_both("clone", "*, memory_format=None", prefer="method", ignore=("memory_format",)),
-                torch_method("to", f"device=None, {_TRANSFER}", ignore=_TRANSFER_NAMES, write=False),
+                torch_method(
+                    "to",
+                    f"device=None, dtype=None, {_TRANSFER}",
+                    ignore=_TRANSFER_NAMES,
+                    fixed={"dtype": None},
+                    write=False,
+                ),
                 torch_method("contiguous", "memory_format=None", ignore=("memory_format",), write=False),
-                *(
-                    torch_method(
-                        name, "device=None, non_blocking=False, memory_format=None", ignore=_TRANSFER_NAMES, write=False
-                    )
-                    for name in ("cuda", "cpu")
+                torch_method("cpu", "memory_format=None", ignore=_TRANSFER_NAMES, write=False),
+                torch_method(
+                    "cuda", "device=None, non_blocking=False, memory_format=None", ignore=_TRANSFER_NAMES, write=False
                 ),
                 torch_method("pin_memory", "device=None", ignore=("device",), write=False),
-                torch_method("requires_grad_", "requires_grad=True", ignore=("requires_grad",), write=False),
+                torch_method(
+                    "requires_grad_", "mode=True, *, requires_grad=True", ignore=("mode", "requires_grad"), write=False
+                ),
                 torch_layer("Identity", "*args", ignore=("args",)),
                 torch_method("resolve_conj", write=False),
                 torch_method("resolve_neg", write=False),
@@ -156,7 +166,13 @@ def _register_reads() -> None:
     """Attributes of a tensor that are no tensors."""
     for name, doc, attribute, tf_text, keras_text in (
         ("dtype_of", "The type of the elements.", "dtype", "{x}.dtype", "{x}.dtype"),
-        ("device_of", "Where the tensor lies; targets that place tensors themselves have none.", "device", "None", "None"),
+        (
+            "device_of",
+            "Where the tensor lies; targets that place tensors themselves have none.",
+            "device",
+            "None",
+            "None",
+        ),
         ("is_cuda", "Whether the tensor lies on a CUDA device.", "is_cuda", "False", "False"),
     ):
         register(

@@ -57,7 +57,13 @@ def _register_constants() -> None:
                 **_constant_reference(name, lambda shape, dtype=None, value=value: np.full(shape, value, dtype)),
                 spellings={
                     "torch": [
-                        _torch(name, "size, *, out=None, dtype=None", maps={"size": "shape"}, when={"shape": ()}, read=False),
+                        _torch(
+                            name,
+                            "size, *, out=None, dtype=None",
+                            maps={"size": "shape"},
+                            when={"shape": ()},
+                            read=False,
+                        ),
                         _torch(name, "*size, out=None, dtype=None", maps={"size": "shape"}),
                     ],
                     "tensorflow": _default_float(
@@ -69,7 +75,6 @@ def _register_constants() -> None:
                 cases=[
                     Case({}, {"shape": (2, 3)}, gradients=False),
                     Case({}, {"shape": (2,), "dtype": "int64"}, gradients=False),
-                    Case({}, {"shape": ()}, gradients=False),
                 ],
             )
         )
@@ -111,7 +116,9 @@ def _register_constants() -> None:
                 "x, *, shape, dtype=None",
                 f"{name} of a shape, in the type of x unless another is given.",
                 layout="create",
-                **_constant_reference(name, lambda x, shape, dtype=None, value=value: np.full(shape, value, dtype or x.dtype)),
+                **_constant_reference(
+                    name, lambda x, shape, dtype=None, value=value: np.full(shape, value, dtype or x.dtype)
+                ),
                 spellings={
                     "torch": [_torch_method(f"new_{name}", "*size", maps={"size": "shape"})],
                     "tensorflow": [
@@ -149,7 +156,9 @@ register(
                 )
             ],
             "tensorflow": [
-                template("tf.fill({shape}, tf.constant({value}, dtype={dtype}))", when={"dtype": lambda d: d is not None}),
+                template(
+                    "tf.fill({shape}, tf.constant({value}, dtype={dtype}))", when={"dtype": lambda d: d is not None}
+                ),
                 template(
                     f"tf.fill({{shape}}, tf.constant({{value}}, dtype={_FLOATX}))",
                     when={"value": lambda v: isinstance(v, float), "dtype": None},
@@ -161,7 +170,7 @@ register(
             "keras": [keras("full", "shape, fill_value, dtype=None", maps={"fill_value": "value"}, positional=2)],
         },
         cases=[
-            Case({}, {"shape": (2, 3), "value": 1.5}, gradients=False),
+            Case({}, {"shape": (2, 3), "value": 0.1}, gradients=False),
             Case({}, {"shape": (2, 3), "value": 7, "dtype": "int64"}, gradients=False),
             Case({}, {"shape": (2,), "value": True, "dtype": "bool"}, gradients=False),
             Case({}, {"shape": (2,), "value": float("-inf")}, gradients=False),
@@ -192,7 +201,7 @@ register(
             "keras": [keras("full_like", "x, fill_value, dtype=None", maps={"fill_value": "value"}, positional=2)],
         },
         cases=[
-            Case({"x": (2, 3)}, {"value": -1.5}, gradients=False),
+            Case({"x": (2, 3)}, {"value": -0.1}, gradients=False),
             Case({"x": (2, 3)}, {"value": 2, "dtype": "int32"}, gradients=False),
         ],
     )
@@ -206,7 +215,9 @@ register(
         reference=lambda x, shape, value, dtype=None: np.full(shape, value, dtype or x.dtype),
         spellings={
             "torch": [
-                _torch_method("new_full", "size, fill_value", maps={"size": "shape", "fill_value": "value"}, positional=3)
+                _torch_method(
+                    "new_full", "size, fill_value, *", maps={"size": "shape", "fill_value": "value"}, positional=3
+                )
             ],
             "tensorflow": [
                 template("tf.fill({shape}, tf.constant({value}, dtype={x}.dtype))", when={"dtype": None}),
@@ -231,7 +242,9 @@ register(
             "torch": [
                 _torch("eye", "n, m, *, out=None, dtype=None", maps={"n": "rows", "m": "columns"}, write=False),
                 _torch("eye", "n, *, out=None, dtype=None", maps={"n": "rows"}, when={"columns": None}),
-                _torch("eye", "n, m, *, out=None, dtype=None", maps={"n": "rows", "m": "columns"}, read=False, positional=2),
+                _torch(
+                    "eye", "n, m, *, out=None, dtype=None", maps={"n": "rows", "m": "columns"}, read=False, positional=2
+                ),
             ],
             "tensorflow": [
                 template(f"tf.eye({{rows}}, dtype={_FLOATX})", when={"columns": None, "dtype": None}),
@@ -245,7 +258,13 @@ register(
                 ),
             ],
             "keras": [
-                keras("eye", "N, M=None, k=0, dtype=None", maps={"N": "rows", "M": "columns"}, fixed={"k": 0}, positional=2)
+                keras(
+                    "eye",
+                    "N, M=None, k=0, dtype=None",
+                    maps={"N": "rows", "M": "columns"},
+                    fixed={"k": 0},
+                    positional=2,
+                )
             ],
         },
         cases=[
@@ -254,6 +273,12 @@ register(
         ],
     )
 )
+
+
+def _arange(stop: Any, start: Any = 0, step: Any = 1, dtype: Any = None) -> Any:
+    return np.arange(start, stop, step).astype(dtype)
+
+
 _RANGE = {"start": "start", "end": "stop"}
 register(
     OpDef(
@@ -261,7 +286,7 @@ register(
         "*, start=0, stop, step=1, dtype=None",
         "start, start + step, … in front of stop; without dtype int64 for integers, else the default float.",
         layout="none",
-        reference=lambda stop, start=0, step=1, dtype=None: np.arange(start, stop, step, dtype),
+        reference=_arange,
         spellings={
             "torch": [
                 _torch("arange", "end, *, out=None, dtype=None", maps=_RANGE, when={"start": 0, "step": 1}),
@@ -269,7 +294,13 @@ register(
                 _torch("arange", "start, end, step, *, out=None, dtype=None", maps=_RANGE, positional=3),
             ],
             "tensorflow": [
-                tensorflow("range", "limit, *, delta=1, dtype=None, name='range'", maps={"limit": "stop", "delta": "step"}, when={"start": 0, "step": 1}),
+                tensorflow(
+                    "range",
+                    "start, limit=None, delta=1, dtype=None, name='range'",
+                    maps={"start": "stop", "delta": "step"},
+                    fixed={"limit": None},
+                    when={"start": 0, "step": 1},
+                ),
                 tensorflow(
                     "range",
                     "start, limit, delta=1, dtype=None, name='range'",
@@ -278,8 +309,17 @@ register(
                 ),
             ],
             "keras": [
-                keras("arange", "stop, *, step=1, dtype=None", when={"start": 0, "step": 1}),
-                keras("arange", "start, stop, step=1, dtype=None", positional=3),
+                keras(
+                    "arange",
+                    "start, stop=None, step=None, dtype=None",
+                    maps={"start": "stop"},
+                    fixed={"stop": None, "step": None},
+                    when={"start": 0, "step": 1},
+                ),
+                keras(
+                    "arange", "start, stop, step=None, dtype=None", fixed={"step": None}, when={"step": 1}, positional=2
+                ),
+                keras("arange", "start, stop, step, dtype=None", positional=3),
             ],
         },
         cases=[
@@ -299,14 +339,18 @@ register(
         reference=lambda start, stop, num, dtype=None: np.linspace(start, stop, num, dtype=dtype),
         spellings={
             "torch": [
-                _torch("linspace", "start, end, steps, *, out=None, dtype=None", maps={"end": "stop", "steps": "num"}, positional=3)
+                _torch(
+                    "linspace",
+                    "start, end, steps, *, out=None, dtype=None",
+                    maps={"end": "stop", "steps": "num"},
+                    positional=3,
+                )
             ],
             "tensorflow": [
                 template(
-                    f"tf.cast(tf.linspace({{start}}, {{stop}}, {{num}}), {_FLOATX})",
-                    when={"dtype": None},
+                    f"tf.linspace(tf.constant({{start}}, dtype={_FLOATX}), {{stop}}, {{num}})", when={"dtype": None}
                 ),
-                template("tf.cast(tf.linspace({start}, {stop}, {num}), {dtype})"),
+                template("tf.linspace(tf.constant({start}, dtype={dtype}), {stop}, {num})"),
                 tensorflow(
                     "linspace", "start, stop, num, name=None, axis=0", fixed={"axis": 0}, positional=3, write=False
                 ),
@@ -321,8 +365,8 @@ register(
             ],
         },
         cases=[
-            Case({}, {"start": 0.0, "stop": 1.0, "num": 5}, gradients=False),
-            Case({}, {"start": -1, "stop": 2, "num": 4, "dtype": "float64"}, gradients=False),
+            Case({}, {"start": 0, "stop": 0.3, "num": 5}, gradients=False),
+            Case({}, {"start": -0.1, "stop": 2, "num": 4, "dtype": "float64"}, gradients=False),
         ],
     )
 )
@@ -337,29 +381,64 @@ register(
             "torch": [
                 Spelling(
                     "torch.tensor",
-                    "data, *, dtype=None, device=None, requires_grad=False, pin_memory=False",
+                    "data, dtype=None, device=None, requires_grad=False, pin_memory=False",
                     ignore=_IGNORED,
                 ),
                 Spelling("torch.as_tensor", "data, dtype=None, device=None", ignore=_IGNORED, write=False),
-                Spelling("torch.asarray", "obj, *, dtype=None, device=None, copy=None, requires_grad=False", maps={"obj": "data"}, ignore=_IGNORED, write=False),
+                Spelling(
+                    "torch.asarray",
+                    "obj, *, dtype=None, device=None, copy=None, requires_grad=None",
+                    maps={"obj": "data"},
+                    ignore=_IGNORED,
+                    write=False,
+                ),
                 Spelling("torch.from_numpy", "ndarray", maps={"ndarray": "data"}, write=False),
                 *(
-                    Spelling(f"torch.{prefix}Tensor", "data", implies={"dtype": dtype}, kinds={"data": "sequence"}, write=False)
-                    for prefix, dtype in (("Float", "float32"), ("Double", "float64"), ("Long", "int64"), ("Int", "int32"), ("Bool", "bool"))
+                    Spelling(
+                        f"torch.{prefix}Tensor",
+                        "data",
+                        implies={"dtype": dtype},
+                        kinds={"data": "sequence"},
+                        write=False,
+                    )
+                    for prefix, dtype in (
+                        ("Float", "float32"),
+                        ("Double", "float64"),
+                        ("Long", "int64"),
+                        ("Int", "int32"),
+                        ("Bool", "bool"),
+                    )
                 ),
             ],
             "tensorflow": [
-                Spelling("tf.constant", "value, dtype=None, shape=None, name='Const'", maps={"value": "data"}, fixed={"shape": None}, ignore=("name",)),
-                Spelling("tf.convert_to_tensor", "value, dtype=None, dtype_hint=None, name=None", maps={"value": "data"}, ignore=("dtype_hint", "name"), write=False),
+                Spelling(
+                    "tf.constant",
+                    "value, dtype=None, shape=None, name='Const'",
+                    maps={"value": "data"},
+                    fixed={"shape": None},
+                    ignore=("name",),
+                ),
+                Spelling(
+                    "tf.convert_to_tensor",
+                    "value, dtype=None, dtype_hint=None, name=None",
+                    maps={"value": "data"},
+                    ignore=("dtype_hint", "name"),
+                    write=False,
+                ),
             ],
             "keras": [
-                keras("convert_to_tensor", "x, dtype=None, sparse=None, ragged=None", maps={"x": "data"}, ignore=("sparse", "ragged")),
+                keras(
+                    "convert_to_tensor",
+                    "x, dtype=None, sparse=None, ragged=None",
+                    maps={"x": "data"},
+                    ignore=("sparse", "ragged"),
+                ),
                 keras("array", "x, dtype=None", maps={"x": "data"}, write=False),
             ],
         },
         cases=[
             Case({}, {"data": [1, 2, 3], "dtype": "int64"}, gradients=False),
-            Case({}, {"data": [[1.5, 2.0], [0.0, -1.0]], "dtype": "float64"}, gradients=False),
+            Case({}, {"data": [[0.1, 2.0], [0.0, -1.0]], "dtype": "float64"}, gradients=False),
             Case({}, {"data": True}, gradients=False),
         ],
     )
@@ -372,7 +451,16 @@ register(
         layout="none",
         reference=lambda x, data, dtype=None: np.array(data, dtype or x.dtype),
         spellings={
-            "torch": [_torch_method("new_tensor", "data", positional=2)],
+            "torch": [
+                Spelling(
+                    "torch.Tensor.new_tensor",
+                    "self, data, dtype=None, device=None, requires_grad=False, pin_memory=False",
+                    maps={"self": "x"},
+                    ignore=_IGNORED,
+                    kind="method",
+                    positional=2,
+                )
+            ],
             "tensorflow": [
                 template("tf.constant({data}, dtype={x}.dtype)", when={"dtype": None}),
                 template("tf.constant({data}, dtype={dtype})"),
@@ -382,6 +470,6 @@ register(
                 template("keras.ops.convert_to_tensor({data}, dtype={dtype})"),
             ],
         },
-        cases=[Case({"x": (2, 3)}, {"data": [1.0, 2.0]}, gradients=False)],
+        cases=[Case({"x": (2, 3)}, {"data": [0.1, 2.0]}, gradients=False)],
     )
 )

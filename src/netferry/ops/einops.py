@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,13 @@ from netferry.ops.forms import supported
 from netferry.ops.patterns import Algebra, expand_rearrange
 from netferry.ops.registry import register, register_support
 
-_REDUCTIONS = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min, "prod": np.prod}
+_REDUCTIONS: dict[str, Callable[..., Any]] = {
+    "mean": np.mean,
+    "sum": np.sum,
+    "max": np.max,
+    "min": np.min,
+    "prod": np.prod,
+}
 
 
 def _rearrange(x: Any, pattern: str, sizes: Mapping[str, int] | None = None, reduction: str = "") -> Any:
@@ -53,6 +59,13 @@ def _case(shape: tuple[int, ...], pattern: str, reduction: str = "", **sizes: in
     options: dict[str, Any] = {"pattern": pattern}
     options |= {"reduction": reduction} if reduction else {}
     return Case({"x": shape}, options | ({"sizes": sizes} if sizes else {}))
+
+
+def _einsum(count: int) -> Spelling:
+    """``einsum`` of a number of tensors; the pattern is the last argument."""
+    names = ["tensor"] if count == 1 else [f"tensor{i + 1}" for i in range(count)]
+    maps = {name: f"x{i + 1}" for i, name in enumerate(names)}
+    return Spelling("einops.einsum", ", ".join([*names, "pattern"]), maps=maps, write=False)
 
 
 _SIZES = {"axes_lengths": "sizes"}
@@ -126,10 +139,10 @@ register(
 register(
     OpDef(
         "named_einsum",
-        "xs",
-        "Einstein's summation by a pattern of axis names, which is the last operand.",
+        "x1, x2=None, x3=None, x4=None, *, pattern",
+        "Einstein's summation by a pattern of axis names.",
         layout="einsum",
-        spellings={"torch": [Spelling("einops.einsum", "*tensors_and_pattern", maps={"tensors_and_pattern": "xs"}, write=False)]},
+        spellings={"torch": [_einsum(count) for count in range(1, 5)]},
     )
 )
 
@@ -199,7 +212,10 @@ register(
         spellings=_supported_everywhere(
             Spelling("einops.pack", "tensors, pattern", maps={"tensors": "xs"}, write=False),
             supported(
-                "pack", "tensors, before, after", maps={"tensors": "xs", "before": _BEFORE, "after": _AFTER}, positional=3
+                "pack",
+                "tensors, before, after",
+                maps={"tensors": "xs", "before": _BEFORE, "after": _AFTER},
+                positional=3,
             ),
         ),
         cases=[

@@ -19,7 +19,13 @@ def parameters(*parts: str) -> str:
 
 
 def torch_function(
-    name: str, rest: str = "", *, maps: Maps | None = None, out: bool = False, ignore: Sequence[str] = (), **options: Any
+    name: str,
+    rest: str = "",
+    *,
+    maps: Maps | None = None,
+    out: bool = False,
+    ignore: Sequence[str] = (),
+    **options: Any,
 ) -> Spelling:
     """``torch.name(input, rest)``; ``out`` adds the keyword-only ``out=None``."""
     tail = "" if not out else "out=None" if "*" in rest else "*, out=None"
@@ -59,9 +65,7 @@ def torch_both(
     name: str, rest: str = "", *, out: bool = False, prefer: str = "function", positional: int = 1, **options: Any
 ) -> list[Spelling]:
     """The function and the method of one name and signature, the preferred one (to be written) first."""
-    function = torch_function(
-        name, rest, out=out, write=prefer == "function", positional=positional, **options
-    )
+    function = torch_function(name, rest, out=out, write=prefer == "function", positional=positional, **options)
     method = torch_method(name, rest, write=prefer == "method", positional=positional, **options)
     return [function, method] if prefer == "function" else [method, function]
 
@@ -111,7 +115,9 @@ def readable(spelling: Spelling) -> Spelling:
     return replace(spelling, write=False)
 
 
-def torch_layer(name: str, signature: str = "", *, maps: Maps | None = None, ignore: Sequence[str] = (), **options: Any) -> Spelling:
+def torch_layer(
+    name: str, signature: str = "", *, maps: Maps | None = None, ignore: Sequence[str] = (), **options: Any
+) -> Spelling:
     """``torch.nn.name(signature)``, called with one tensor."""
     return Spelling(
         f"torch.nn.{name}",

@@ -11,10 +11,8 @@ from netferry.ops.forms import (
     keras,
     supported,
     template,
-    tensorflow,
     torch_both,
     torch_inplace,
-    torch_method,
 )
 from netferry.ops.registry import register, register_support
 
@@ -182,14 +180,19 @@ register(
         reference=_one_hot,
         spellings={
             "torch": [
-                Spelling("torch.nn.functional.one_hot", "input, num_classes=-1", maps={"input": "x"}, positional=2)
+                Spelling("torch.nn.functional.one_hot", "tensor, num_classes=-1", maps={"tensor": "x"}, positional=2)
             ],
             "tensorflow": [
-                template("tf.one_hot({x}, tf.cast(tf.reduce_max({x}), tf.int32) + 1, dtype=tf.int64)", when={"num_classes": -1}),
+                template(
+                    "tf.one_hot({x}, tf.cast(tf.reduce_max({x}), tf.int32) + 1, dtype=tf.int64)",
+                    when={"num_classes": -1},
+                ),
                 template("tf.one_hot({x}, {num_classes}, dtype=tf.int64)"),
             ],
             "keras": [
-                template('keras.ops.one_hot({x}, int(keras.ops.max({x})) + 1, dtype="int32")', when={"num_classes": -1}),
+                template(
+                    'keras.ops.one_hot({x}, int(keras.ops.max({x})) + 1, dtype="int32")', when={"num_classes": -1}
+                ),
                 template('keras.ops.one_hot({x}, {num_classes}, dtype="int32")'),
             ],
         },
@@ -258,17 +261,17 @@ def {name}(x, indices, values, axis):
     """A copy of a tensor with {verb} the elements that ``indices`` point to along an axis."""
 '''
 _BODIES = {
-    "tensorflow": '''    positions = tf.meshgrid(*[tf.range(n, dtype=indices.dtype) for n in indices.shape], indexing="ij")
+    "tensorflow": """    positions = tf.meshgrid(*[tf.range(n, dtype=indices.dtype) for n in indices.shape], indexing="ij")
     positions[axis] = indices
     values = tf.broadcast_to(tf.cast(values, x.dtype), indices.shape)
     return tf.tensor_scatter_nd_{update}(x, tf.stack(positions, axis=-1), values)
-''',
-    "keras": '''    positions = list(keras.ops.meshgrid(*[keras.ops.arange(n) for n in indices.shape], indexing="ij"))
+""",
+    "keras": """    positions = list(keras.ops.meshgrid(*[keras.ops.arange(n) for n in indices.shape], indexing="ij"))
     positions[axis] = keras.ops.cast(indices, positions[axis].dtype)
     positions = keras.ops.reshape(keras.ops.stack(positions, axis=-1), (-1, len(x.shape)))
     values = keras.ops.broadcast_to(keras.ops.cast(values, x.dtype), indices.shape)
     return keras.ops.scatter_update(x, positions, keras.ops.reshape(values, (-1,)){reduction})
-''',
+""",
 }
 
 
@@ -321,7 +324,9 @@ def _register_scatters() -> None:
                                 positional=4,
                             ),
                             torch_inplace(
-                                f"{name}_", f"dim, index, {source}", maps={**_AXIS, "index": "indices", source: "values"}
+                                f"{name}_",
+                                f"dim, index, {source}",
+                                maps={**_AXIS, "index": "indices", source: "values"},
                             ),
                         )
                     ],
@@ -413,7 +418,9 @@ def _register_overwrites() -> None:
             reference=lambda x, value: np.broadcast_to(value, x.shape).astype(x.dtype),
             spellings={
                 "torch": [
-                    torch_inplace("copy_", "src, non_blocking=False", maps={"src": "value"}, ignore=("non_blocking",)),
+                    torch_inplace(
+                        "copy_", "other, non_blocking=False", maps={"other": "value"}, ignore=("non_blocking",)
+                    ),
                     template("{value}.to({x}.dtype).expand_as({x})"),
                 ],
                 "tensorflow": [template("tf.broadcast_to(tf.cast({value}, {x}.dtype), {x}.shape)")],

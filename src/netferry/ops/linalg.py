@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, Conversion, OpDef, Spelling, Support
-from netferry.ops.forms import keras, supported, template, tensorflow, torch_both
+from netferry.ops.forms import keras, supported, template, tensorflow, torch_both, torch_method
 from netferry.ops.registry import register, register_support
 
 _TF_MATMUL = (
     "a, b, transpose_a=False, transpose_b=False, adjoint_a=False, adjoint_b=False, a_is_sparse=False, "
     "b_is_sparse=False, output_type=None, grad_a=False, grad_b=False, name=None"
 )
-_TF_FLAGS = {
-    name: False
-    for name in ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b", "a_is_sparse", "b_is_sparse", "grad_a", "grad_b")
-}
+_TF_FLAGS = dict.fromkeys(
+    ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b", "a_is_sparse", "b_is_sparse", "grad_a", "grad_b"), False
+)
 
 
 def _binary(name: str, second: str, *, prefer: str = "none", out: bool = True) -> list[Spelling]:
@@ -37,8 +36,8 @@ register(
                 *_binary("matmul", "other", prefer="function"),
                 *_binary("mm", "mat2"),
                 *_binary("bmm", "mat2"),
-                *_binary("__matmul__", "other")[1:],
-                *_binary("spmm", "mat2"),
+                torch_method("__matmul__", "other", write=False),
+                Spelling("torch.spmm", "input, mat2", maps={"input": "x", "mat2": "other"}, write=False),
             ],
             "tensorflow": [
                 tensorflow(
@@ -77,7 +76,7 @@ register(
                     "linalg.matvec",
                     "a, b, transpose_a=False, adjoint_a=False, a_is_sparse=False, b_is_sparse=False, name=None",
                     maps={"a": "x", "b": "other"},
-                    fixed={name: False for name in ("transpose_a", "adjoint_a", "a_is_sparse", "b_is_sparse")},
+                    fixed=dict.fromkeys(("transpose_a", "adjoint_a", "a_is_sparse", "b_is_sparse"), False),
                 )
             ],
             "keras": [keras("matmul", "x1, x2", maps={"x1": "x", "x2": "other"}, read=False)],
@@ -273,9 +272,8 @@ register(
                     "norm",
                     "p='fro', dim=None, keepdim=False",
                     prefer="none",
-                    maps={**_NORM, "p": Conversion("ord", {"fro": 2, 2: 2, 1: 1, float("inf"): float("inf")}, "{}")},
+                    maps={**_NORM, "p": Conversion("ord", "2 if {} == 'fro' else {}", "{}")},
                 ),
-                *torch_both("norm", "p, dim=None, keepdim=False", prefer="none", maps={**_NORM, "p": "ord"}),
                 Spelling(
                     "torch.linalg.norm",
                     "A, ord=None, dim=None, keepdim=False, *, out=None, dtype=None",
@@ -294,7 +292,10 @@ register(
                     write=False,
                 ),
             ],
-            **{framework: _norms(framework, prefix) for framework, prefix in (("tensorflow", "tf"), ("keras", "keras.ops"))},
+            **{
+                framework: _norms(framework, prefix)
+                for framework, prefix in (("tensorflow", "tf"), ("keras", "keras.ops"))
+            },
         },
         cases=[
             Case({"x": (2, 3)}),
@@ -325,9 +326,12 @@ register(
             **{
                 framework: [
                     template(
-                        f"{prefix}.sqrt({prefix}.{reduce}sum({prefix}.square({_DIFFERENCES}), axis=-1))", when={"ord": 2}
+                        f"{prefix}.sqrt({prefix}.{reduce}sum({prefix}.square({_DIFFERENCES}), axis=-1))",
+                        when={"ord": 2},
                     ),
-                    template(f"{prefix}.{reduce}sum({prefix}.abs({_DIFFERENCES}) ** {{ord}}, axis=-1) ** (1 / {{ord}})"),
+                    template(
+                        f"{prefix}.{reduce}sum({prefix}.abs({_DIFFERENCES}) ** {{ord}}, axis=-1) ** (1 / {{ord}})"
+                    ),
                 ]
                 for framework, prefix, reduce in (("tensorflow", "tf", "reduce_"), ("keras", "keras.ops", ""))
             },
@@ -404,7 +408,7 @@ _TF_MATRIX_SIGNATURES = {"inverse": "input, adjoint=False, name=None", "trace": 
 def _register_matrix_functions() -> None:
     """Functions of square matrices that every framework has under its own name."""
     for name, np_function, torch_names, tf_name, keras_name in (
-        ("inverse", np.linalg.inv, ("linalg.inv", "inverse", "linalg.inverse"), "linalg.inv", "inv"),
+        ("inverse", np.linalg.inv, ("linalg.inv", "inverse"), "linalg.inv", "inv"),
         ("determinant", np.linalg.det, ("linalg.det", "det"), "linalg.det", "det"),
         ("trace", np.trace, ("trace",), "linalg.trace", "trace"),
     ):
@@ -428,7 +432,14 @@ def _register_matrix_functions() -> None:
                 reference=np_function,
                 spellings={
                     "torch": torch_spellings,
-                    "tensorflow": [tensorflow(tf_name, _TF_MATRIX_SIGNATURES.get(name, "input, name=None"), maps={"input": "x"}, fixed={"adjoint": False} if name == "inverse" else {})],
+                    "tensorflow": [
+                        tensorflow(
+                            tf_name,
+                            _TF_MATRIX_SIGNATURES.get(name, "input, name=None"),
+                            maps={"input": "x"},
+                            fixed={"adjoint": False} if name == "inverse" else {},
+                        )
+                    ],
                     "keras": [
                         keras(
                             keras_name,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, Ints, OpDef, Spelling
-from netferry.ops.forms import supported, template, torch_function
+from netferry.ops.forms import supported, template
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -22,18 +22,19 @@ def _linear(x: Array, *, weight: Array, bias: Array | None = None, **attributes:
 register(
     OpDef(
         "linear",
-        "x, *, in_features=..., out_features, bias=True",
+        "x, *, in_features=..., out_features, use_bias=True",
         "A dense layer over the last axis.",
         layout="last",
         reference=_linear,
         params={"weight": "O I", "bias": "O"},
-        optional={"bias": "bias"},
+        optional={"bias": "use_bias"},
         spellings={
             "torch": [
                 torch_layer(
                     "Linear",
                     "in_features, out_features, bias=True",
                     typed=True,
+                    maps={"bias": "use_bias"},
                     params={"weight": "weight: O I", "bias": "bias: O"},
                     positional=2,
                 ),
@@ -41,6 +42,7 @@ register(
                     "LazyLinear",
                     "out_features, bias=True",
                     typed=True,
+                    maps={"bias": "use_bias"},
                     params={"weight": "weight: O I", "bias": "bias: O"},
                     write=False,
                 ),
@@ -51,7 +53,7 @@ register(
                         package,
                         "Dense",
                         "units, activation=None, use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros'",
-                        maps={"units": "out_features", "use_bias": "bias"},
+                        maps={"units": "out_features"},
                         ignore=("kernel_initializer", "bias_initializer"),
                         params={"kernel": "weight: I O", "bias": "bias: O"},
                     )
@@ -60,7 +62,7 @@ register(
         },
         cases=[
             Case({"x": (2, 3)}, {"in_features": 3, "out_features": 4}),
-            Case({"x": (2, 5, 3)}, {"in_features": 3, "out_features": 4, "bias": False}),
+            Case({"x": (2, 5, 3)}, {"in_features": 3, "out_features": 4, "use_bias": False}),
             Case({"x": (2, 6, 5, 3)}, {"in_features": 3, "out_features": 4}),
         ],
     )
@@ -111,7 +113,7 @@ def _bilinear(x: Array, y: Array, *, weight: Array, bias: Array | None = None, *
 _BILINEAR_LAYER = Spelling(
     "Bilinear",
     "units, use_bias=True",
-    maps={"units": "out_features", "use_bias": "bias", "x1": "x", "x2": "y"},
+    maps={"units": "out_features", "x1": "x", "x2": "y"},
     call="x1, x2",
     params={"kernel": "weight: O I J", "bias": "bias: O"},
     support="Bilinear",
@@ -121,19 +123,19 @@ _BILINEAR_LAYER = Spelling(
 register(
     OpDef(
         "bilinear",
-        "x, y, *, in1_features=..., in2_features=..., out_features, bias=True",
+        "x, y, *, in1_features=..., in2_features=..., out_features, use_bias=True",
         "A bilinear map of the last axes of two inputs.",
         layout="opaque",
         reference=_bilinear,
         params={"weight": "O I J", "bias": "O"},
-        optional={"bias": "bias"},
+        optional={"bias": "use_bias"},
         spellings={
             "torch": [
                 torch_layer(
                     "Bilinear",
                     "in1_features, in2_features, out_features, bias=True",
                     typed=True,
-                    maps={"input1": "x", "input2": "y"},
+                    maps={"input1": "x", "input2": "y", "bias": "use_bias"},
                     call="input1, input2",
                     params={"weight": "weight: O I J", "bias": "bias: O"},
                     positional=3,
@@ -144,7 +146,7 @@ register(
         },
         cases=[
             Case({"x": (2, 3), "y": (2, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4}),
-            Case({"x": (2, 6, 3), "y": (2, 6, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4, "bias": False}),
+            Case({"x": (2, 6, 3), "y": (2, 6, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4, "use_bias": False}),
         ],
     )
 )

@@ -184,7 +184,12 @@ def _value_for(
 
 
 def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and a == b or (isinstance(a, int | float) and isinstance(b, int | float) and not isinstance(a, bool) and not isinstance(b, bool) and a == b)
+    """Whether ``a`` means the default ``b``; one number for all axes means a tuple of it."""
+    if isinstance(a, bool) or isinstance(b, bool) or not isinstance(a, int | float):
+        return type(a) is type(b) and bool(a == b)
+    if isinstance(b, tuple):
+        return len(b) > 1 and all(item == a for item in b)
+    return isinstance(b, int | float) and a == b
 
 
 def convert(value: ast.expr, conversion: Conversion, *, reading: bool) -> ast.expr:
@@ -201,9 +206,11 @@ def convert(value: ast.expr, conversion: Conversion, *, reading: bool) -> ast.ex
         return value
     template = ast.parse(rule.replace("{}", "__value__"), mode="eval").body
     if is_literal(value):
-        evaluated = eval(  # noqa: S307 - the template is one of our own declarations
-            compile(ast.Expression(template), "<conversion>", "eval"), {"__value__": literal(value)}
-        )
+        code = compile(ast.Expression(template), "<conversion>", "eval")
+        try:
+            evaluated = eval(code, {"__value__": literal(value)})  # noqa: S307 - the template is one of our own declarations
+        except TypeError:
+            raise CannotWrite(f"{conversion.attribute}={literal(value)!r} has no equivalent") from None
         return constant(round(evaluated, 12) if isinstance(evaluated, float) else evaluated)
     return substitute(template, {"__value__": value})
 

@@ -123,9 +123,7 @@ register(
         layout="axis",
         reference=_order,
         spellings={
-            "torch": torch_both(
-                "argsort", "dim=-1, descending=False", maps=_AXIS, prefer="method"
-            )
+            "torch": torch_both("argsort", "dim=-1, descending=False", maps=_AXIS, prefer="method")
             + torch_both(
                 "argsort", "*, stable=False, dim=-1, descending=False", maps=_AXIS, ignore=("stable",), prefer="none"
             ),
@@ -162,7 +160,8 @@ register(
                 prefer="none",
             ),
             "tensorflow": [
-                template(f"({_tf_sorted(down)}, {_tf_order(down)})", when={"descending": down}) for down in (False, True)
+                template(f"({_tf_sorted(down)}, {_tf_order(down)})", when={"descending": down})
+                for down in (False, True)
             ],
             "keras": [
                 template(f"({_keras_sorted(down)}, {_keras_order(down)})", when={"descending": down})
@@ -228,7 +227,7 @@ register(
         cases=[Case({"x": np.array([[3.0, 1.0], [1.0, 2.0]])}, gradients=False)],
     )
 )
-_SIDES = {False: "left", True: "right"}
+_SIDES: dict[bool, Any] = {False: "left", True: "right"}
 
 
 def _register_searches() -> None:

@@ -180,7 +180,8 @@ class _Expansion(Generic[Size]):
         if len(self.pattern.left) != len(self.pattern.right) or self.pattern.left == self.pattern.right:
             return False
         return all(
-            len(after) < 2 and (before == after or (not before and after[0] not in left)) for before, after in self._pairs()
+            len(after) < 2 and (before == after or (not before and after[0] not in left))
+            for before, after in self._pairs()
         )
 
     def _count(self, before: Group, after: Group) -> Size:
@@ -232,10 +233,12 @@ def expand_rearrange(
 
 def einsum_equation(text: str) -> str:
     """The equation with one letter per axis name of ``"b i d, b j d -> b i j"``."""
-    names = [name for name in dict.fromkeys(re.findall(r"\w+", text))]
+    names = list(dict.fromkeys(re.findall(r"\w+", text)))
     letters: dict[str, str] = {}
     for name in names:
-        free = [c for c in (name[0].lower(), *"abcdefghijklmnopqrstuvwxyz") if c not in letters.values() and c.isalpha()]
+        free = [
+            c for c in (name[0].lower(), *"abcdefghijklmnopqrstuvwxyz") if c not in letters.values() and c.isalpha()
+        ]
         if not free:
             raise BadPattern(f"{text!r} has more than 26 axes")
         letters[name] = free[0]

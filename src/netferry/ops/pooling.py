@@ -100,12 +100,27 @@ def _keras(n: int, kind: str, helper: str, attributes: str) -> dict[str, list[Sp
             Spelling(f"{prefix}.layers.{kind}Pooling{n}D", "pool_size, strides=None, padding='valid', data_format=None",
                      {"pool_size": "kernel_size", "strides": "stride", "inputs": "x"}, fixed={"padding": "same", "data_format": None},
                      when={"padding": "same", "ceil_mode": False, **extra}, layer=True, call="inputs"),
+            *_padded(f"{prefix}.layers.Lambda(lambda x: CALL)", kind, extra, layer=True),
             template(f"{prefix}.layers.Lambda(lambda x: {helper}(x, {named}))", layer=True, support=helper),
             template(call, when={**plain, **extra, "stride": lambda s: s is not None}),
             template(call.replace("{stride}", "{kernel_size}"), when={**plain, **extra, "stride": None}),
+            *_padded("CALL", kind, extra, layer=False),
             template(f"{helper}({{x}}, {named})", support=helper),
         ]  # fmt: skip
     return made
+
+
+def _padded(text: str, kind: str, extra: dict[str, Any], *, layer: bool) -> list[Spelling]:
+    """Maximum pooling with padding and nothing else unusual: a short function does."""
+    if kind != "Max":
+        return []
+    x = "x" if layer else "{x}"
+    call = f"padded_max_pool({x}, {{kernel_size}}, {{stride}}, {{padding}})"
+    plain: dict[str, Any] = {**extra, "ceil_mode": False}
+    return [
+        template(text.replace("CALL", call), layer=layer, support="padded_max_pool", when={**plain, "stride": lambda s: s is not None}),
+        template(text.replace("CALL", call.replace("{stride}", "{kernel_size}")), layer=layer, support="padded_max_pool", when={**plain, "stride": None}),
+    ]
 
 
 _SIZES = (2, 3, 9, 7, 6)
@@ -205,6 +220,13 @@ def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False
     x = PAD(x, [(0, 0), *pads, (0, 0)], constant_values=-float("inf"))
     return POOL
 '''
+_PADDED = '''
+def padded_max_pool(x, pool_size, strides, padding):
+    """Max pooling with explicit padding on both sides (of minus infinity, so that it never wins)."""
+    sides = padding if isinstance(padding, (tuple, list)) else (padding,) * (len(x.shape) - 2)
+    x = PAD(x, [(0, 0), *((p, p) for p in sides), (0, 0)], constant_values=-float("inf"))
+    return POOL
+'''
 _AVERAGE = '''
 def avg_pool(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
     """Average pooling with explicit padding, which counts in the mean or not."""
@@ -239,6 +261,10 @@ def _texts(code: str, **words: tuple[str, str]) -> dict[str, str]:
 
 
 register_support(Support("pooling_pads", _texts(_PADS)))
+register_support(Support("padded_max_pool", _texts(
+    _PADDED, PAD=("tf.pad", "keras.ops.pad"),
+    POOL=('tf.nn.max_pool(x, pool_size, strides, padding="VALID")', "keras.ops.max_pool(x, pool_size, strides)"),
+)))  # fmt: skip
 register_support(Support("max_pool", _texts(
     _MAX, PAD=("tf.pad", "keras.ops.pad"),
     POOL=('tf.nn.pool(x, kernel_size, "MAX", strides=stride or kernel_size, dilations=dilation)', "keras.ops.max_pool(x, kernel_size, stride or kernel_size)"),

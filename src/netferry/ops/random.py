@@ -68,8 +68,18 @@ register(
         layout="create",
         spellings={
             "torch": [
-                _torch("randint", "low, high, size, *, generator=None, out=None, dtype=None", maps={"size": "shape"}, positional=3),
-                _torch("randint", "high, size, *, generator=None, out=None, dtype=None", maps={"size": "shape"}, write=False),
+                _torch(
+                    "randint",
+                    "low, high, size, *, generator=None, out=None, dtype=None",
+                    maps={"size": "shape"},
+                    positional=3,
+                ),
+                _torch(
+                    "randint",
+                    "high, size, *, generator=None, out=None, dtype=None",
+                    maps={"size": "shape"},
+                    write=False,
+                ),
             ],
             "tensorflow": _templates("tf.random", "uniform({shape}, {low}, {high}", "tf.int64"),
             "keras": _templates("keras.random", "randint({shape}, {low}, {high}"),
@@ -99,7 +109,12 @@ register(
         layout="create",
         spellings={
             "torch": [
-                _torch("normal", "mean, std, size, *, generator=None, out=None, dtype=None", maps={"size": "shape"}, positional=3)
+                _torch(
+                    "normal",
+                    "mean, std, size, *, generator=None, out=None, dtype=None",
+                    maps={"size": "shape"},
+                    positional=3,
+                )
             ],
             "tensorflow": _templates("tf.random", "normal({shape}, {mean}, {std}", _FLOATX),
             "keras": _templates("keras.random", "normal({shape}, {mean}, {std}"),
@@ -131,9 +146,9 @@ register(
             "torch": [
                 torch_inplace(
                     "uniform_",
-                    "a=0.0, b=1.0, *, generator=None",
+                    "from_=0.0, to=1.0, *, generator=None",
                     ignore=("generator",),
-                    maps={"a": "low", "b": "high"},
+                    maps={"from_": "low", "to": "high"},
                 ),
             ],
             "tensorflow": [template("tf.random.uniform(tf.shape({x}), {low}, {high}, dtype={x}.dtype)")],
@@ -157,7 +172,10 @@ register(
         spellings={
             "torch": [
                 Spelling(
-                    "torch.bernoulli", "input, *, generator=None, out=None", maps={"input": "x"}, ignore=("generator", "out")
+                    "torch.bernoulli",
+                    "input, *, generator=None, out=None",
+                    maps={"input": "x"},
+                    ignore=("generator", "out"),
                 )
             ],
             "tensorflow": [template("tf." + _draw("tf.random.uniform(tf.shape({x}), dtype={x}.dtype)", "{x}"))],

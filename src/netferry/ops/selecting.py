@@ -13,7 +13,6 @@ from netferry.ops.forms import (
     template,
     tensorflow,
     torch_both,
-    torch_function,
     torch_inplace,
     torch_method,
 )
@@ -37,12 +36,15 @@ register(
                     maps={"input": "x", "other": "y"},
                     ignore=("out",),
                 ),
-                torch_method("where", "condition, y", write=False),
+                torch_method("where", "condition, other", maps={"other": "y"}, write=False),
             ],
             "tensorflow": [tensorflow("where", "condition, x, y, name=None")],
             "keras": [keras("where", "condition, x1, x2", maps={"x1": "x", "x2": "y"})],
         },
-        cases=[Case({"condition": _MASK, "x": (2, 3), "y": (2, 3)}), Case({"condition": _MASK, "x": (1, 3), "y": (2, 1)})],
+        cases=[
+            Case({"condition": _MASK, "x": (2, 3), "y": (2, 3)}),
+            Case({"condition": _MASK, "x": (1, 3), "y": (2, 1)}),
+        ],
     )
 )
 register(
@@ -61,7 +63,7 @@ register(
             "keras": [template("keras.ops.where({mask}, {value}, {x})")],
         },
         cases=[
-            Case({"x": (2, 3), "mask": _MASK}, {"value": 0.5}),
+            Case({"x": (2, 3), "mask": _MASK}, {"value": 0.1}),
             Case({"x": (2, 3), "mask": _MASK}, {"value": float("-inf")}),
             Case({"x": (4, 2, 3), "mask": _MASK}, {"value": 0}),
         ],
@@ -75,7 +77,14 @@ register(
         reference=lambda x, mask: x[mask],
         spellings={
             "torch": torch_both("masked_select", "mask", out=True),
-            "tensorflow": [tensorflow("boolean_mask", "tensor, mask, name='boolean_mask'", maps={"tensor": "x"})],
+            "tensorflow": [
+                tensorflow(
+                    "boolean_mask",
+                    "tensor, mask, axis=None, name='boolean_mask'",
+                    maps={"tensor": "x"},
+                    fixed={"axis": None},
+                )
+            ],
             "keras": [template("{x}[{mask}]")],
         },
         cases=[Case({"x": (2, 3), "mask": _MASK})],
@@ -89,7 +98,9 @@ register(
         layout="axis",
         reference=lambda x, indices, axis: np.take(x, indices, axis),
         spellings={
-            "torch": torch_both("index_select", "dim, index", out=True, maps={**_AXIS, "index": "indices"}, positional=2),
+            "torch": torch_both(
+                "index_select", "dim, index", out=True, maps={**_AXIS, "index": "indices"}, positional=2
+            ),
             "tensorflow": [
                 tensorflow(
                     "gather",
@@ -271,6 +282,10 @@ def _register_extremes_with_positions() -> None:
                         ),
                     ],
                     "keras": [
+                        template(
+                            f"(keras.ops.{name}({{x}}, axis={{axis}}), keras.ops.arg{name}({{x}}, axis={{axis}}))",
+                            when={"keepdims": False},
+                        ),
                         template(f"(keras.ops.{name}({{x}}, {axis}), keras.ops.arg{name}({{x}}, {axis}))"),
                     ],
                 },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +52,7 @@ def _literal(value: Any) -> bool:
 
 def _lambda(package: str, body: str, **options: Any) -> Spelling:
     """A layer of one expression, write-only."""
-    return template(f"{package}.layers.Lambda(lambda x: {body})", layer=True, **options)
+    return template(f"{package}.layers.Lambda(lambda x: {body})", layer=True, call="x", **options)
 
 
 def _flatten_layers(package: str, reshape: str, shape: str) -> list[Spelling]:
@@ -148,7 +147,10 @@ register(
         spellings={
             "torch": [
                 *torch_both(
-                    "flatten", "start_dim=0, end_dim=-1", positional=3, maps={"start_dim": "start_axis", "end_dim": "end_axis"}
+                    "flatten",
+                    "start_dim=0, end_dim=-1",
+                    positional=3,
+                    maps={"start_dim": "start_axis", "end_dim": "end_axis"},
                 ),
                 torch_layer(
                     "Flatten",
@@ -163,7 +165,8 @@ register(
                 template("tf.reshape({x}, (tf.shape({x})[0], -1))", when={"start_axis": 1, "end_axis": -1}),
                 template("tf.reshape({x}, (*{x}.shape[:{start_axis}], -1))", when={"end_axis": -1}),
                 template(
-                    "tf.reshape({x}, (*{x}.shape[:{start_axis}], -1, *{x}.shape[{end_axis}:]))", maps={"end_axis": _AFTER}
+                    "tf.reshape({x}, (*{x}.shape[:{start_axis}], -1, *{x}.shape[{end_axis}:]))",
+                    maps={"end_axis": _AFTER},
                 ),
             ],
             "keras": [
@@ -201,14 +204,18 @@ register(
                     "unflatten", "dim, sizes", prefer="method", positional=3, maps={"dim": "axis", "sizes": "shape"}
                 ),
                 torch_layer(
-                    "Unflatten", "dim, unflattened_size", maps={"dim": "axis", "unflattened_size": "shape"}, positional=2
+                    "Unflatten",
+                    "dim, unflattened_size",
+                    maps={"dim": "axis", "unflattened_size": "shape"},
+                    positional=2,
                 ),
             ],
             "tensorflow": [
                 *_unflatten_layers("tf.keras", "tf.reshape", "tf.shape"),
                 template("tf.reshape({x}, (*{x}.shape[:-1], *{shape}))", when={"axis": -1}),
                 template(
-                    "tf.reshape({x}, (*{x}.shape[:{axis} - 1], *{shape}, *{x}.shape[{axis}:]))", maps={"axis": _AFTER_AXIS}
+                    "tf.reshape({x}, (*{x}.shape[:{axis} - 1], *{shape}, *{x}.shape[{axis}:]))",
+                    maps={"axis": _AFTER_AXIS},
                 ),
             ],
             "keras": [
@@ -227,6 +234,8 @@ register(
         ],
     )
 )
+
+
 def _permute_layers(prefix: str, functions: str) -> list[Spelling]:
     """``Permute(dims)``, which leaves the batch axis out; another layer where that axis moves."""
     dims = Conversion("perm", "(0, *{})", "tuple({})[1:]")
@@ -239,12 +248,7 @@ def _permute_layers(prefix: str, functions: str) -> list[Spelling]:
             when={"perm": lambda perm: perm is not None and perm[0] == 0},
             layer=True,
         ),
-        template(
-            f"{prefix}.layers.Lambda(lambda x: {functions}.transpose(x, {{perm}}))",
-            maps={"inputs": "x"},
-            call="inputs",
-            layer=True,
-        ),
+        _lambda(prefix, f"{functions}.transpose(x, {{perm}})"),
     ]
 
 
@@ -274,7 +278,10 @@ register(
                 ),
                 *_permute_layers("tf.keras", "tf"),
             ],
-            "keras": [keras("transpose", "x, axes=None", maps={"axes": "perm"}, positional=2), *_permute_layers("keras", "keras.ops")],
+            "keras": [
+                keras("transpose", "x, axes=None", maps={"axes": "perm"}, positional=2),
+                *_permute_layers("keras", "keras.ops"),
+            ],
         },
         cases=[
             Case({"x": (2, 3)}, {"perm": (1, 0)}),
@@ -306,7 +313,9 @@ register(
         reference=lambda x, axis1, axis2, rank=None: np.swapaxes(x, axis1, axis2),
         spellings={
             "torch": [
-                *torch_both("transpose", "dim0, dim1", prefer="method", positional=3, maps={"dim0": "axis1", "dim1": "axis2"}),
+                *torch_both(
+                    "transpose", "dim0, dim1", prefer="method", positional=3, maps={"dim0": "axis1", "dim1": "axis2"}
+                ),
                 *(
                     spelling
                     for name, one, two in (("swapaxes", "axis0", "axis1"), ("swapdims", "dim0", "dim1"))
@@ -397,7 +406,9 @@ register(
             ],
             "tensorflow": [
                 tensorflow("squeeze", "input, axis=None, name=None", maps={"input": "x"}, when={"axis": None}),
-                tensorflow("squeeze", "input, axis=None, name=None", maps={"input": "x"}, when={"exact": True}, read=False),
+                tensorflow(
+                    "squeeze", "input, axis=None, name=None", maps={"input": "x"}, when={"exact": True}, read=False
+                ),
                 supported("squeeze", "x, axis", positional=2),
             ],
             "keras": [
@@ -500,74 +511,5 @@ register(
             "keras": [template("keras.ops.broadcast_to({x}, keras.ops.shape({other}))")],
         },
         cases=[Case({"x": (2, 1, 4), "other": (2, 3, 4)})],
-    )
-)
-
-
-register(
-    OpDef(
-        "shape",
-        "x",
-        "The sizes of all axes.",
-        layout="shape",
-        reference=lambda x: np.array(x.shape),
-        spellings={
-            "torch": [torch_attribute("shape"), torch_method("size", write=False)],
-            "tensorflow": [
-                template("{x}.shape"),
-                tensorflow("shape", "input, out_type=None, name=None", maps={"input": "x"}, ignore=("out_type",), write=False),
-            ],
-            "keras": [keras("shape", "x")],
-        },
-        cases=[Case({"x": (2, 3, 4)}, gradients=False)],
-    )
-)
-register(
-    OpDef(
-        "size",
-        "x, *, axis",
-        "The size of one axis.",
-        layout="size",
-        reference=lambda x, axis: np.array(x.shape[axis]),
-        spellings={
-            "torch": [torch_method("size", "dim", maps={"dim": "axis"}, positional=2)],
-            "tensorflow": [template("{x}.shape[{axis}]")],
-            "keras": [template("keras.ops.shape({x})[{axis}]")],
-        },
-        cases=[Case({"x": (2, 3, 4)}, {"axis": 1}, gradients=False), Case({"x": (2, 3, 4)}, {"axis": -1}, gradients=False)],
-    )
-)
-register(
-    OpDef(
-        "rank",
-        "x",
-        "The number of axes.",
-        layout="elementwise",
-        reference=lambda x: np.array(x.ndim),
-        spellings={
-            "torch": [
-                torch_method("dim"),
-                torch_method("ndimension", write=False),
-                torch_attribute("ndim", write=False),
-            ],
-            "tensorflow": [template("len({x}.shape)")],
-            "keras": [template("len({x}.shape)"), keras("ndim", "x", write=False)],
-        },
-        cases=[Case({"x": (2, 3, 4)}, gradients=False)],
-    )
-)
-register(
-    OpDef(
-        "numel",
-        "x",
-        "The number of elements.",
-        layout="elementwise",
-        reference=lambda x: np.array(math.prod(x.shape)),
-        spellings={
-            "torch": [*torch_both("numel", prefer="method"), torch_method("nelement", write=False)],
-            "tensorflow": [template("math.prod({x}.shape)")],
-            "keras": [template("math.prod(keras.ops.shape({x}))")],
-        },
-        cases=[Case({"x": (2, 3, 4)}, gradients=False)],
     )
 )

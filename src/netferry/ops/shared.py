@@ -18,7 +18,14 @@ _TENSORFLOW = (
     ("keras.ops.max", "tf.reduce_max"),
     ("keras.ops.concatenate", "tf.concat"),
     ("keras.ops.take", "tf.gather"),
-    ("keras.ops.floor_divide", "tf.math.floordiv"),
+    ("keras.ops.conv_transpose", "tf.keras.ops.conv_transpose"),
+    ("keras.ops.log_softmax", "tf.nn.log_softmax"),
+    ("keras.ops.log", "tf.math.log"),
+    ("keras.ops.softplus", "tf.math.softplus"),
+    ("keras.ops.clip", "tf.clip_by_value"),
+    ("keras.ops.erfinv", "tf.math.erfinv"),
+    ("keras.random.", "tf.keras.random."),
+    ("keras.initializers.", "tf.keras.initializers."),
     ("keras.ops.", "tf."),
     ("keras.layers.", "tf.keras.layers."),
     ("keras.activations.", "tf.keras.activations."),
@@ -32,10 +39,14 @@ def _whole(name: str) -> str:
     return re.escape(name) + ("" if name.endswith(".") else r"\b")
 
 
-def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
-    """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
+def tensorflow_text(code: str) -> str:
+    """Code written with ``keras.…`` names, with TensorFlow's instead."""
     table = dict(_TENSORFLOW)
     pattern = re.compile(r"(?<![\w.])(?:" + "|".join(map(_whole, table)) + ")")
     tensorflow = _TYPE_TEST.sub(r"\1.dtype == tf.\2", code)
-    tensorflow = pattern.sub(lambda match: table[match.group()], tensorflow)
-    return register_support(Support(name, {"tensorflow": tensorflow, "keras": code}, requires))
+    return pattern.sub(lambda match: table[match.group()], tensorflow)
+
+
+def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
+    """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
+    return register_support(Support(name, {"tensorflow": tensorflow_text(code), "keras": code}, requires))

@@ -29,17 +29,21 @@ def expanded(node: Op, lambda_layer: str = "") -> ast.expr:
         return _chain(node, x)
     if not lambda_layer:
         raise CannotWrite(f"{node.name} as a layer has no equivalent")
-    parameters = ast.arguments([], [ast.arg("x")], None, [], [], None, [])
+    sizes = node.attribute("sizes")
+    # Bound as defaults: the function runs later, when a loop's variable has moved on.
+    names = list(dict.fromkeys(n.id for n in ast.walk(sizes or constant(None)) if isinstance(n, ast.Name) and n.id != "self"))
+    defaults: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
+    parameters = ast.arguments([], [ast.arg(name) for name in ("x", *names)], None, [], [], None, defaults)
     return ast.Call(dotted(lambda_layer), [ast.Lambda(parameters, _chain(node, ast.Name("x", ast.Load())))], [])
 
 
 def named_einsum(node: Op) -> ast.expr:
     """``einsum`` with an equation of letters for a pattern of names."""
-    xs = node.operand("xs")
-    if not isinstance(xs, ast.Tuple | ast.List) or not is_literal(xs.elts[-1]):
+    pattern = node.attribute("pattern")
+    if not is_literal(pattern):
         raise CannotWrite("the pattern must be a literal to be translated")
-    equation = einsum_equation(literal(xs.elts[-1]))
-    return Op("einsum", {"xs": ast.List(xs.elts[:-1], ast.Load())}, {"equation": constant(equation)}, site=node.site)
+    xs = ast.List([k.value for k in node.operands], ast.Load())
+    return Op("einsum", {"xs": xs}, {"equation": constant(einsum_equation(literal(pattern)))}, site=node.site)
 
 
 def _chain(node: Op, x: ast.expr) -> ast.expr:

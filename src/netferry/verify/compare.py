@@ -57,8 +57,8 @@ def permuted(arguments: Arguments, permutations: Sequence[Permutation]) -> Argum
     position = iter(range(1 << 30))
 
     def change(value: Any) -> Any:
-        if value is None:
-            return None
+        if not isinstance(value, np.ndarray):
+            return value
         index = next(position)
         wanted = permutations[index] if index < len(permutations) else None
         return value if wanted is None else np.ascontiguousarray(np.transpose(value, wanted))

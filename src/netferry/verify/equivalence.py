@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ from netferry.verify.report import Verification
 from netferry.verify.single import compare_single
 from netferry.verify.statistics import adjust, compare_statistics
 from netferry.weights.map import WeightMap
+from netferry.weights.place import target_file
 from netferry.weights.transfer import Transfer, transfer
 
 _SEED = 20
@@ -49,11 +51,10 @@ def verify(
 
     ``inputs`` are nested NumPy arrays in the source's layout; ``layouts`` says how the target takes and returns them.
     """
-    comparison = _Comparison(source, target, weight_map, inputs, second_inputs, layouts or Layouts())
-    try:
+    given, second = source.runtime.arrays(inputs), source.runtime.arrays(second_inputs)
+    comparison = _Comparison(source, target, weight_map, given, second, layouts or Layouts())
+    with contextlib.suppress(_Ended):
         comparison.run()
-    except _Ended:
-        pass
     return comparison.report
 
 
@@ -79,9 +80,9 @@ class _Comparison:
 
     def run(self) -> None:
         with self.source.runtime.prepare("float64"), self.target.runtime.prepare("float64"):
-            network = self._source_network()
-            self._repeatable(network)
-            cotangents = self._cotangents(network)
+            network, outputs = self._source_network()
+            self._repeatable(network, outputs)
+            cotangents = {p: np.asarray(self.random.standard_normal(array.shape)) for p, array in outputs.items()}
             repeated = self._measured(network, cotangents)
             randomise.perturb_state(self.source.runtime, network, self.random)
             self.inputs = randomise.perturb_inputs(self.inputs, self.random)
@@ -90,12 +91,13 @@ class _Comparison:
             self._transfer(network, other)
             found = self._target_measured(other, reference, cotangents)
             self._compare(network, other, reference, repeated, found)
+            self._locate(other)
             del other
         self._single(network, reference)
         self._verdict()
 
-    def _source_network(self) -> Any:
-        """The source with random state: the wildest that keeps its outputs finite and dependent on its inputs."""
+    def _source_network(self) -> tuple[Any, Named]:
+        """The source with random state, the wildest that keeps its outputs finite and not constant; and these."""
         runtime = self.source.runtime
         buffers_used = {name for entry in self.map.entries if entry.kind == "buffer" for name in entry.sources}
         for level in (randomise.FULL, randomise.MILD):
@@ -117,7 +119,7 @@ class _Comparison:
             self.report.notes.append("the state is the initial one varied by a tenth; random values made it degenerate")
         if fixed:
             self.report.notes.append(f"does not depend on the values of the inputs: {', '.join(fixed)}")
-        return network
+        return network, outputs
 
     def _trouble(self, network: Any, outputs: Named, level: int) -> tuple[str, list[str]]:
         """Why these outputs prove nothing, if so; and which of them do not depend on the inputs."""
@@ -130,16 +132,17 @@ class _Comparison:
         if varied is None:
             return "", []
         again = outputs_of(self.source.runtime, network, varied)
-        fixed = [path or "the output" for path, array in outputs.items() if np.array_equal(array, again.get(path))]
+        if again.keys() != outputs.keys():
+            return "", []
+        fixed = [path or "the output" for path, array in outputs.items() if np.array_equal(array, again[path])]
         if len(fixed) == len(outputs):
             return "no output of the source depends on the values of its inputs", []
         return "", fixed
 
-    def _repeatable(self, network: Any) -> None:
-        first, again = (outputs_of(self.source.runtime, network, self.inputs, seed) for seed in (1, 2))
-        gap = compare(first, again)
+    def _repeatable(self, network: Any, outputs: Named) -> None:
+        gap = compare(outputs, outputs_of(self.source.runtime, network, self.inputs, seed=2))
         if gap.relative > CHAOTIC:
-            shapes = self._same_shapes(first)
+            shapes = self._same_shapes(outputs)
             self._end(f"the source is random in eval mode: two runs differ by {gap.relative:.1e}{shapes}")
 
     def _same_shapes(self, outputs: Named) -> str:
@@ -152,11 +155,6 @@ class _Comparison:
         expected = [array.shape for array in in_layout(outputs, self.layouts.outputs).values()]
         agree = expected == [array.shape for array in found.values()]
         return f"; the shapes {'agree' if agree else 'differ'}"
-
-    def _cotangents(self, network: Any) -> Named:
-        """Random weights of the outputs whose sum is differentiated."""
-        outputs = outputs_of(self.source.runtime, network, self.inputs)
-        return {path: self.random.standard_normal(array.shape) for path, array in outputs.items()}
 
     def _measured(self, network: Any, cotangents: Named) -> Measured:
         return measure(self.source.runtime, network, self.inputs, cotangents, self.second)
@@ -281,6 +279,12 @@ class _Comparison:
             self.report.first_divergence = first_divergence(calls, others, self.map)
         except Exception as error:  # noqa: BLE001 - the mismatch is known; only its place is not
             self.report.notes.append(f"the first difference cannot be located: {brief(error)}")
+
+    def _locate(self, other: Any) -> None:
+        try:
+            self.report.target_file = target_file(self.map, self.target.runtime, other)
+        except Exception as error:  # noqa: BLE001 - only files of the target's own format need it
+            self.report.notes.append(f"the target's weights file cannot be described: {brief(error)}")
 
     def _narrow(self, network: Any, other: Any) -> bool:
         sides = ((self.source, network, self.inputs), (self.target, other, self._converted(self.inputs)))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import types
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from netferry.verify.compare import Layouts
 from netferry.verify.equivalence import verify
 from netferry.verify.measure import Network
 from netferry.verify.report import Verification
+from netferry.verify.widen import widened
 
 if TYPE_CHECKING:
     from netferry.migration import Migration, Reading
@@ -25,9 +28,24 @@ def verify_migration(migration: Migration) -> Verification:
     """Build both networks and compare everything they compute."""
     reading = migration.reading
     source = Network(catalog.get(reading.framework).runtime(), source_factory(reading))
-    target = Network(catalog.get(migration.to).runtime(), migration.build)
+    target = Network(catalog.get(migration.to).runtime(), migration.build, wide=_wide(migration))
     layouts = Layouts(migration.input_orders, migration.output_orders)
-    return verify(source, target, migration.weight_map, arguments(reading), second_arguments(reading), layouts)
+    found = verify(source, target, migration.weight_map, arguments(reading), second_arguments(reading), layouts)
+    migration.weight_map = replace(migration.weight_map, target_h5=found.target_file)
+    return found
+
+
+def _wide(migration: Migration) -> Any:
+    """A function that builds the generated network with its explicit float32 made float64."""
+    namespace: dict[str, Any] = {"__name__": "migrated"}
+    call = compile(ast.Expression(widened(migration.written.call).body[0].value), "<call>", "eval")  # type: ignore[attr-defined]
+
+    def build() -> Any:
+        if len(namespace) == 1:
+            exec(compile(widened(migration.code), "<migrated>", "exec"), namespace)  # noqa: S102 - our own code
+        return eval(call, namespace)  # noqa: S307 - our own generated call
+
+    return build
 
 
 def source_factory(reading: Reading) -> Any:
@@ -54,8 +72,6 @@ def arguments(reading: Reading, seed: int = _SEED) -> Arguments:
 
 def second_arguments(reading: Reading) -> Arguments | None:
     """Arguments with another batch size, where every random input shares its first axis with the others."""
-    from dataclasses import replace
-
     random_specs = [s for s in reading.specs if s.kind == "random"]
     sizes = {s.shape[0] for s in random_specs if s.shape}
     if len(sizes) != 1 or len(random_specs) != len(reading.specs):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from netferry.weights.map import TargetFile
 
 Status = Literal["verified", "mismatch", "unverified"]
 
@@ -53,6 +55,7 @@ class Verification:
         tolerance: largest relative difference that counts as rounding.
         first_divergence: the first submodule that differs.
         error: the exception that ended the comparison, with the last lines of its traceback.
+        target_file: where the target framework's own weights file keeps the arrays, for the weight map.
     """
 
     status: Status = "unverified"
@@ -69,14 +72,12 @@ class Verification:
     first_divergence: Divergence | None = None
     notes: list[str] = field(default_factory=list)
     error: str = ""
+    target_file: TargetFile | None = field(default=None, repr=False)
 
     @property
     def passed(self) -> bool:
         """Whether everything that ran agrees."""
         return self.status == "verified"
-
-    def __bool__(self) -> bool:
-        return self.passed
 
     def summary(self) -> str:
         """One line: the reason, if it is not verified, and every difference measured."""
@@ -95,4 +96,6 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
-        return asdict(self) | {"summary": self.summary()}
+        found = asdict(replace(self, target_file=None)) | {"summary": self.summary()}
+        del found["target_file"]
+        return found

@@ -13,7 +13,7 @@ from netferry.weights.map import WeightMap
 from netferry.weights.transfer import transfer
 
 _TOLERANCE: Final = 1e-3
-"""float32 rounds at 1e-7; what deep networks make of that is the source's own error, of which a multiple is accepted."""
+"""float32 rounds at 1e-7; deep networks amplify that, so a multiple of the source's own error is accepted too."""
 
 
 @dataclass

@@ -57,7 +57,7 @@ def build_map(observation: Observation, written: Written, layout: Layout, walker
             entries.extend(builder.stock(module))
         else:
             entries.extend(builder.own(module))
-    return WeightMap(source, target, tuple(entries), builder.dropped)
+    return WeightMap(tuple(entries), source, target, builder.dropped)
 
 
 class _Builder:

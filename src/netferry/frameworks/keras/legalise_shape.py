@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from netferry.ops.lowering import dotted, is_simple
@@ -44,9 +44,11 @@ def _result_type(node: Op) -> str | None:
     return types.pop() if len(types) == 1 else None
 
 
-def _integers(node: Op, *names: str) -> list[int] | None:
-    """The values of attributes that are integer literals."""
+def _integers(node: Op, *names: str, default: Sequence[int] = ()) -> list[int] | None:
+    """The values of attributes that are integer literals; ``default`` for those left out."""
     values = [node.attribute(name) for name in names]
+    if default:
+        values = [constant(d) if value is None else value for value, d in zip(values, default, strict=True)]
     if not all(is_literal(value) and isinstance(literal(value), int) for value in values):
         return None
     return [int(literal(value)) for value in values]
@@ -132,6 +134,9 @@ def expand(node: Op, framework: str) -> ast.expr:
         return node
     if any(isinstance(size, ast.Starred) for size in shape.elts) or _hidden_kept(node, shape.elts):
         return node
+    if rank_of(node) == len(shape.elts) and all(_repeats_ones(event) for event in _events(node)):
+        counts: list[ast.expr] = [constant(1) if _is_kept(size) else size for size in shape.elts]
+        return Op("tile", {"x": x}, {"repeats": ast.Tuple(counts, ast.Load())}, site=node.site)
     kept = [i for i, size in enumerate(shape.elts) if _is_kept(size)]
     if kept and not is_simple(x):
         return node
@@ -147,13 +152,45 @@ def _is_kept(size: ast.expr) -> bool:
     return is_literal(size) and literal(size) == -1
 
 
+def _repeats_ones(event: Event) -> bool:
+    """Whether some sizes were kept by -1 and all others had been one."""
+    given, before = _sizes(event), next(_tensors(event.args)).shape
+    return -1 in given and all(asked == -1 or size == 1 for asked, size in zip(given, before, strict=True))
+
+
+def _sizes(event: Event) -> tuple[Any, ...]:
+    """The sizes that a method was called with, alone or as a sequence."""
+    given = event.args[1:] or tuple(event.kwargs.values())
+    return tuple(given[0]) if len(given) == 1 and isinstance(given[0], list | tuple) else tuple(given)
+
+
 def _hidden_kept(node: Op, sizes: list[ast.expr]) -> bool:
     """Whether a size that is no literal was -1 in the run."""
     for event in _events(node):
-        given = event.args[1] if len(event.args) == 2 and isinstance(event.args[1], list | tuple) else event.args[1:]
-        if any(g == -1 and not _is_kept(size) for g, size in zip(given, sizes, strict=False)):
+        if any(g == -1 for g in _sizes(event)) and [g == -1 for g in _sizes(event)].count(True) > sum(map(_is_kept, sizes)):
             return True
     return False
+
+
+def flatten(node: Op, framework: str) -> ast.expr:
+    """The new shape, written out where the rank is known."""
+    x, axes, rank = node.operand("x"), _integers(node, "start_axis", "end_axis", default=(0, -1)), rank_of(node)
+    if node.layer or x is None or axes is None or rank is None or not is_simple(x):
+        return node
+    start, end = (axis % rank for axis in axes)
+    if end == rank - 1 and start < 2:
+        return node if axes == [start, -1] else node.replace(attributes={"start_axis": constant(start), "end_axis": None})
+    sizes: list[ast.expr] = [Op("size", {"x": x}, {"axis": constant(axis)}) for axis in range(rank)]
+    shape = ast.Tuple([*sizes[:start], constant(-1), *sizes[end + 1 :]], ast.Load())
+    return Op("reshape", {"x": x}, {"shape": shape}, site=node.site)
+
+
+def last_axis(node: Op, framework: str) -> ast.expr:
+    """Targets have a plain call for the last axis, which may be written as its number."""
+    axis, rank = _integers(node, "axis"), rank_of(node)
+    if axis is None or rank is None or axis[0] != rank - 1:
+        return node
+    return node.replace(attributes={"axis": constant(-1)})
 
 
 def chunk(node: Op, framework: str) -> ast.expr:
@@ -249,16 +286,28 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
+def tolist(node: Op, framework: str) -> ast.expr:
+    """Numbers that only become a list need no tensor."""
+    x = node.operand("x")
+    if not isinstance(x, Op) or x.name != "linspace" or len(x.attributes) != 3:
+        return node
+    numbers = ast.Call(dotted("np.linspace"), [k.value for k in x.attributes], [])
+    return ast.Call(ast.Attribute(numbers, "tolist", ast.Load()), [], [])
+
+
 LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {
     "transpose": transpose,
     "swap_axes": swap_axes,
     "moveaxis": move_axis,
     "squeeze": squeeze,
     "expand": expand,
+    "flatten": flatten,
     "chunk": chunk,
     "split_size": split_size,
     "split": split_sections,
     "tile": tile,
+    "tolist": tolist,
+    **dict.fromkeys(("gather", "topk", "sliding_windows"), last_axis),
     **dict.fromkeys(("hstack", "vstack", "dstack", "diag"), with_rank),
     **dict.fromkeys(("arange", "tensor", "full"), typed),
 }

@@ -7,12 +7,14 @@ from typing import Any
 
 import keras
 
-_INTERNAL = frozenset(
-    "_layers _functional _metrics _loss_tracker _compile_metrics _compile_loss optimizer _optimizer _tracker _operations "
-    "_operations_by_depth _nodes _nodes_by_depth _inbound_nodes _outbound_nodes _trainable_variables _losses _loss_ids "
-    "_non_trainable_variables _seed_generators _parent_path _self_unconditional_checkpoint_dependencies "
-    "_self_unconditional_dependency_names _self_unconditional_deferred_dependencies _input_tensors _output_tensors".split()
-)
+_OWN = """
+    _layers _functional _metrics _loss_tracker _compile_metrics _compile_loss optimizer _optimizer _tracker
+    _operations _operations_by_depth _nodes _nodes_by_depth _inbound_nodes _outbound_nodes _input_tensors
+    _output_tensors _trainable_variables _non_trainable_variables _losses _loss_ids _seed_generators _parent_path
+    _self_unconditional_checkpoint_dependencies _self_unconditional_dependency_names
+    _self_unconditional_deferred_dependencies
+"""
+_INTERNAL = frozenset(_OWN.split())
 """Attributes in which Keras itself keeps track of layers and variables."""
 
 

@@ -14,6 +14,8 @@ from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.keras import differentiate, paths
+from netferry.frameworks.keras.checkpoint import locate
+from netferry.weights.map import TargetFile
 
 
 class KerasRuntime:
@@ -149,6 +151,10 @@ class KerasRuntime:
                 stack.enter_context(_wrapped(layer, path, after=after))
             self.run(network, arguments, training=False)
         return found
+
+    def weights_file(self, network: Any) -> TargetFile | None:
+        """Where a ``.weights.h5`` file keeps each variable."""
+        return locate(network) if isinstance(network, keras.Model) else None
 
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some layer returns fewer bits than float64, or a call is known to compute with fewer."""

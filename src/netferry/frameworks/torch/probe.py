@@ -81,6 +81,10 @@ class TorchProbe:
         value = evaluate(text)
         return value.numpy() if isinstance(value, torch.Tensor) and not value.is_sparse else value
 
+    def defining_modules(self, network: Any) -> set[str]:
+        """The Python modules that define the classes of a network's parts."""
+        return {k.__module__ for m in network.modules() for k in type(m).__mro__}
+
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""
         network.train(training)

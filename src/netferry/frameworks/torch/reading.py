@@ -99,6 +99,8 @@ class TorchConventions(TorchProbe):
         owner = node.func.value
         if isinstance(owner, ast.Name) and owner.id == "self" and name in ("modules", "children", "parameters"):
             return f"torch.nn.Module.{name}"
+        if isinstance(owner, ast.Name) and owner.id == "self":
+            return None
         if name in _PYTHON_METHODS or reader.static(node.func.value) is not MISSING:
             return None
         path = self.tensor_path(name)
@@ -117,7 +119,7 @@ class TorchConventions(TorchProbe):
         if not owners or not self.is_module(owners[0]):
             if node.attr == "training" and isinstance(node.value, ast.Name) and node.value.id == "self":
                 return Op("is_training", {}, site=reader.site(node))
-            return None
+            return _member(reader, node, owners)
         if node.attr == "training":
             return Op("is_training", {}, site=reader.site(node))
         return self._layer_attribute(reader, node, owners)
@@ -258,6 +260,14 @@ class TorchConventions(TorchProbe):
 
     def _assert(self, reader: Reader, node: ast.Assert) -> list[ast.stmt] | None:
         return None
+
+
+def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+    """``x.max(dim).values`` is the first of a pair elsewhere."""
+    if not owners or any(type(owner).__module__ != "torch.return_types" for owner in owners):
+        return None
+    position = type(owners[0]).__match_args__.index(node.attr)
+    return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())
 
 
 _PLAIN = ("torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")

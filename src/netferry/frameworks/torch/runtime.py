@@ -64,7 +64,7 @@ def _wide(value: Any) -> Any:
     return torch.float64 if value is torch.float32 else value
 
 
-class _Narrowest(TorchDispatchMode):
+class _Narrowest(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches for results of fewer bits than float64."""
 
     narrow = False
@@ -100,7 +100,7 @@ class TorchRuntime:
     def seed(self, seed: int) -> None:
         """Make what follows repeatable."""
         torch.manual_seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - the networks themselves may draw from it
+        np.random.seed(seed)  # Networks may draw from it themselves.
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
@@ -108,7 +108,7 @@ class TorchRuntime:
             network = factory()
         if isinstance(network, torch.nn.Module):
             wanted = getattr(torch, dtype)
-            network._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)
+            network._apply(lambda t: t.to(wanted) if t.is_floating_point() else t)  # type: ignore[no-untyped-call]
         return network
 
     def tensors(self, value: Any) -> Any:
@@ -117,7 +117,7 @@ class TorchRuntime:
 
     def arrays(self, value: Any) -> Any:
         """Tensors as NumPy arrays."""
-        return trees.convert(value, _array)
+        return trees.convert(value, to_array)
 
     def state(self, network: Any) -> State:
         """Parameters and buffers; a shared one is listed under its first path."""
@@ -145,7 +145,7 @@ class TorchRuntime:
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one tensor's values."""
-        return np.array(_array(_lookup(network, path)))
+        return np.array(to_array(_lookup(network, path)))
 
     def assign(self, network: Any, path: str, array: Array) -> None:
         """Copy values into one tensor."""
@@ -167,20 +167,15 @@ class TorchRuntime:
         self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
     ) -> dict[str, Array]:
         """Gradients by every parameter that requires one."""
-        outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
-        parts = [
-            (
-                torch.view_as_real(o) * torch.from_numpy(c)[..., None] if o.is_complex() else o * torch.from_numpy(c)
-            ).sum()
-            for o, c in base.paired(outputs, cotangents)
-            if o.requires_grad
-        ]
+        with torch.enable_grad():
+            outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
+        parts = [_weighted(o, c) for o, c in base.paired(outputs, cotangents) if o.requires_grad]
         wanted = {p: _lookup(network, p) for p, v in self.state(network).variables.items() if v.trainable}
         if not parts:
             raise ValueError("no output depends on a parameter")
-        found = torch.autograd.grad(torch.stack(parts).sum(), list(wanted.values()), allow_unused=True)
+        found: Sequence[Any] = torch.autograd.grad(parts, list(wanted.values()), allow_unused=True)
         return {
-            path: np.zeros(tuple(tensor.shape)) if gradient is None else _array(gradient)
+            path: to_array(torch.zeros_like(tensor) if gradient is None else gradient)
             for (path, tensor), gradient in zip(wanted.items(), found, strict=True)
         }
 
@@ -228,11 +223,14 @@ class TorchRuntime:
             self.run(network, arguments, training=False)
         return found
 
+    def weights_file(self, network: Any) -> None:
+        """Files use the names of :meth:`state`."""
+
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some operation gives fewer bits than float64."""
-        with _Narrowest() as seen:
+        with _Narrowest() as seen:  # type: ignore[no-untyped-call]
             self.run(network, arguments, training=False)
-        return seen.narrow
+        return bool(seen.narrow)
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         if isinstance(network, torch.nn.Module):
@@ -260,7 +258,14 @@ def _tensor(value: Any) -> Any:
     return tensor.to(torch.get_default_dtype()) if tensor.is_floating_point() else tensor
 
 
-def _array(value: Any) -> Any:
+def _weighted(output: torch.Tensor, cotangent: Array) -> torch.Tensor:
+    weights = torch.from_numpy(cotangent)
+    if output.is_complex():
+        return (torch.view_as_real(output) * weights[..., None]).sum()
+    return (output * weights).sum()
+
+
+def to_array(value: Any) -> Any:
     if not isinstance(value, torch.Tensor):
         return value
     value = value.detach().cpu().resolve_conj().resolve_neg()

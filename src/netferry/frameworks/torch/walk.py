@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from netferry.frameworks.torch.names import class_path
+from netferry.ops import registry
 from netferry.weights.build import Member, Module
 
 _CONTAINERS = ("torch.nn.modules.container",)
@@ -42,7 +43,14 @@ def _stock(module: Any) -> str | None:
     kind = type(module)
     if kind.__module__ in _CONTAINERS or issubclass(kind, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
         return None
-    return next((path for k in kind.__mro__ if k is not torch.nn.Module and (path := class_path(k)) is not None), None)
+    path = next((path for k in kind.__mro__ if k is not torch.nn.Module and (path := class_path(k)) is not None), None)
+    return None if path is None or _only_holds(path, module) else path
+
+
+def _only_holds(path: str, module: Any) -> bool:
+    """Whether a stock layer's parameters are those of its parts, which have the same paths in every framework."""
+    declared = [op for op, spelling in registry.find(path) if spelling.layer]
+    return bool(declared and module._modules) and not any(op.params or op.dynamic_params for op in declared)
 
 
 def _members(module: Any) -> Iterator[Member]:

@@ -64,9 +64,18 @@ def desire(solver: Solver, use: Use) -> None:
         case "index":
             if wish is not None and isinstance(first, Tensor) and len(wish) == len(first.shape) and _same_rank(use.operands.get("index"), len(wish)):
                 solver.want(first, wish)
+        case "pattern":
+            if isinstance(first, Tensor) and len(first.shape) > 3 and _names_channels(use.attributes.get("pattern")):
+                solver.want(first, native(len(first.shape)))
         case "reduce":
             if wish is not None and isinstance(first, Tensor) and len(wish) == len(first.shape):
                 solver.want(first, wish)
+
+
+def _names_channels(text: Any) -> bool:
+    """Whether a pattern says that the second axis of its operand are channels: ``b c h w -> ...``."""
+    words = str(text).split()
+    return len(words) > 1 and words[1] in ("c", "ch", "channel", "channels")
 
 
 def _same_rank(index: Any, rank: int) -> bool:
