@@ -153,7 +153,7 @@ def _depthwise(n: int) -> None:
         "bias_regularizer=None, activity_regularizer=None, depthwise_constraint=None, bias_constraint=None"
     )
     maps = {"strides": "stride", "dilation_rate": "dilation", "inputs": "x"}
-    params = {"kernel": f"weight: {axes(n)} I M", "bias": "bias: (I M)"}
+    params = {"kernel": f"weight: {axes(n)} I M", "bias": "bias: O"}
 
     def reference(x: Any, *, weight: Any, bias: Any = None, depth_multiplier: int = 1, **a: Any) -> Any:
         return conv(n, x, weight, bias, **(a | {"groups": x.shape[1]}))
@@ -162,7 +162,7 @@ def _depthwise(n: int) -> None:
         f"depthwise_conv{n}d",
         "x, *, kernel_size, stride=1, padding=0, depth_multiplier=1, dilation=1, use_bias=True, in_channels=...",
         "Convolution of every channel with kernels of its own.", layout="channels", reference=reference,
-        params={"weight": f"(I M) 1 {axes(n)}", "bias": "(I M)"}, optional={"bias": "use_bias"},
+        params={"weight": f"(I M) 1 {axes(n)}", "bias": "O"}, optional={"bias": "use_bias"},
         spellings={f: [_keras_layer(f, f"DepthwiseConv{n}D", n, params, signature, maps=maps)] for f in KERAS},
     ))  # fmt: skip
 

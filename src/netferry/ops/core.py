@@ -246,7 +246,8 @@ class OpDef:
         params: canonical parameters of a layer: name -> layout string (``"O I K1 K2"``).
         dynamic_params: more of them, from the values of all attributes (layers with a number of stacked parts).
         buffers: names among ``params`` that are not trained.
-        optional: parameter name -> attribute that must be truthy for it to exist (``{"bias": "bias"}``).
+        optional: parameter name -> attribute that must be truthy for it to exist (``{"bias": "bias"}``), or several
+            with blanks between.
         spellings: framework -> spellings, the first writable one that applies is written.
         cases: inputs of the generated tests.
         tolerance: relative tolerance in float64 with its reason when not rounding alone.
@@ -290,19 +291,23 @@ class OpDef:
     def layouts(self, attributes: Mapping[str, Any]) -> dict[str, str]:
         """The layouts of the canonical parameters that exist with these attribute values."""
         found = self.values(attributes)
-        made = {n: text for n, text in self.params.items() if n not in self.optional or found[self.optional[n]]}
+        made = {n: text for n, text in self.params.items() if n not in self._absent(found)}
         return made | dict(self.dynamic_params(found) if self.dynamic_params else {})
 
     def specs(self, spelling: Spelling, attributes: Mapping[str, Any]) -> dict[str, str]:
         """A framework's parameters that exist with these attribute values: path -> spec over canonical ones."""
         found = self.values(attributes)
-        absent = [n for n, attribute in self.optional.items() if not found[attribute]]
+        absent = self._absent(found)
         made = {
             path: text
             for path, text in spelling.params.items()
             if not any(name in re.findall(r"[\w.]+", text.partition(":")[0]) for name in absent)
         }
         return made | dict(spelling.dynamic_params(found) if spelling.dynamic_params else {})
+
+    def _absent(self, values: Mapping[str, Any]) -> list[str]:
+        """The parameters that do not exist with these values."""
+        return [n for n, names in self.optional.items() if not all(values[name] for name in names.split())]
 
     @property
     def has_parameters(self) -> bool:

@@ -31,7 +31,9 @@ def expanded(node: Op, lambda_layer: str = "") -> ast.expr:
         raise CannotWrite(f"{node.name} as a layer has no equivalent")
     sizes = node.attribute("sizes")
     # Bound as defaults: the function runs later, when a loop's variable has moved on.
-    names = list(dict.fromkeys(n.id for n in ast.walk(sizes or constant(None)) if isinstance(n, ast.Name) and n.id != "self"))
+    names = list(
+        dict.fromkeys(n.id for n in ast.walk(sizes or constant(None)) if isinstance(n, ast.Name) and n.id != "self")
+    )
     defaults: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
     parameters = ast.arguments([], [ast.arg(name) for name in ("x", *names)], None, [], [], None, defaults)
     return ast.Call(dotted(lambda_layer), [ast.Lambda(parameters, _chain(node, ast.Name("x", ast.Load())))], [])

@@ -184,6 +184,10 @@ class Renderer:
             return (before is now and self._collect(now, old, pieces)) or self._parameters(parent, now, pieces)
         if old.start < 0:
             return before is now and self._collect(now, old, pieces)
+        if isinstance(parent, ast.Subscript) and isinstance(now, ast.Tuple) and _memory(now) is None:
+            # Slices may not stand inside parentheses.
+            pieces.append((old.start, old.end, ", ".join(self.expression(e) for e in now.elts)))
+            return True
         text = self.expression(now)
         if before is not now and _needs_parentheses(parent, name, now, before):
             text = f"({text})"

@@ -123,20 +123,33 @@ def _judge(outcome: Outcome, path: str, expected: Array, found: Array, again: Ar
 
 def magnitude(array: Array) -> float:
     """The largest finite absolute value."""
-    values = np.abs(array[np.isfinite(array)]) if array.dtype.kind in "fc" else np.abs(array.astype("float64"))
-    return float(values.max()) if values.size else 0.0
+    values = array if array.dtype.kind in "fc" else array.astype("float64")
+    if not values.size:
+        return 0.0
+    if values.dtype.kind == "c":
+        values = np.abs(values)
+    extreme = max(float(values.max()), -float(values.min()))
+    if np.isfinite(extreme):
+        return extreme
+    finite = values[np.isfinite(values)]
+    return float(np.abs(finite).max()) if finite.size else 0.0
 
 
 def largest(one: Array, other: Array) -> float:
     """The largest absolute difference; infinite where shapes differ, or one is not finite as the other is."""
     if one.shape != other.shape:
         return float("inf")
+    if not one.size:
+        return 0.0
     if one.dtype.kind not in "fc" and other.dtype.kind not in "fc":
         one, other = one.astype("float64"), other.astype("float64")
+    with np.errstate(invalid="ignore"):
+        gap = float(np.abs(one - other).max())
+    if np.isfinite(gap):
+        return gap
     finite = np.isfinite(one)
     if not np.array_equal(finite, np.isfinite(other)) or not np.array_equal(
         one[~finite], other[~finite], equal_nan=True
     ):
         return float("inf")
-    gaps = np.abs(one[finite] - other[finite])
-    return float(gaps.max()) if gaps.size else 0.0
+    return float(np.abs(one[finite] - other[finite]).max()) if finite.any() else 0.0

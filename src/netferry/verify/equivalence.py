@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -17,17 +18,16 @@ from netferry.verify.compare import (
     TOLERANCE,
     Layouts,
     Named,
-    Outcome,
     compare,
     in_layout,
     permuted,
 )
-from netferry.verify.gradients import carried_back, compare_gradients
+from netferry.verify.judge import Findings, Judge
 from netferry.verify.localise import first_divergence
 from netferry.verify.measure import Measured, Network, brief, buffers, measure, outputs_of, restore
 from netferry.verify.report import Verification
 from netferry.verify.single import compare_single
-from netferry.verify.statistics import adjust, compare_statistics
+from netferry.verify.statistics import adjust
 from netferry.weights.map import WeightMap
 from netferry.weights.place import target_file
 from netferry.weights.transfer import Transfer, transfer
@@ -74,23 +74,18 @@ class _Comparison:
         self.report = Verification()
         self.random = np.random.default_rng(_SEED)
         self.problems: list[str] = []
-        self.tolerance = TOLERANCE
+        self.report.tolerance = TOLERANCE
 
     # -- the steps -----------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         with self.source.runtime.prepare("float64"), self.target.runtime.prepare("float64"):
             network, outputs = self._source_network()
-            self._repeatable(network, outputs)
             cotangents = {p: np.asarray(self.random.standard_normal(array.shape)) for p, array in outputs.items()}
-            repeated = self._measured(network, cotangents)
-            randomise.perturb_state(self.source.runtime, network, self.random)
-            self.inputs = randomise.perturb_inputs(self.inputs, self.random)
-            reference = self._measured(network, cotangents)
+            reference = measure(self.source.runtime, network, self.inputs, cotangents, self.second)
             other = self._target_network()
             self._transfer(network, other)
-            found = self._target_measured(other, reference, cotangents)
-            self._compare(network, other, reference, repeated, found)
+            self._compare(network, other, reference, cotangents)
             self._locate(other)
             del other
         self._single(network, reference)
@@ -156,9 +151,6 @@ class _Comparison:
         agree = expected == [array.shape for array in found.values()]
         return f"; the shapes {'agree' if agree else 'differ'}"
 
-    def _measured(self, network: Any, cotangents: Named) -> Measured:
-        return measure(self.source.runtime, network, self.inputs, cotangents, self.second)
-
     def _target_network(self) -> Any:
         runtime = self.target.runtime
         try:
@@ -192,88 +184,59 @@ class _Comparison:
 
     # -- the comparisons -----------------------------------------------------------------------------------------
 
-    def _compare(self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured) -> None:
-        report = self.report
-        forward = self._outcome(reference.outputs, found.outputs, repeated.outputs)
-        report.sensitivity = forward.noise
-        if forward.noise > CHAOTIC:
-            self._end(f"rounding alone changes the source's outputs by {forward.noise:.1e}: nothing can be compared")
-        if not forward.agrees and forward.relative < NARROW_TOLERANCE and self._narrow(network, other):
-            self.tolerance = NARROW_TOLERANCE
-            report.notes.append(f"computes partly below float64, so {NARROW_TOLERANCE:.0e} is accepted")
-            forward = self._outcome(reference.outputs, found.outputs, repeated.outputs)
-        report.max_abs_diff, report.max_rel_diff = forward.absolute, forward.relative
-        report.tolerance = self.tolerance
-        self._take("", forward)
-        report.second_input = self._optional("second input", reference.second, found.second, repeated.second, found)
-        report.training = self._optional("training mode", reference.training, found.training, repeated.training, found)
-        self._explain(reference)
-        self._compare_gradients(network, other, reference, repeated, found)
-        self._compare_statistics(network, other, reference, repeated, found)
-        if not forward.agrees:
-            self._localise(network, other)
-
-    def _outcome(self, expected: Named, found: Named, repeated: Named | None) -> Outcome:
-        permutations = self.layouts.outputs
-        again = None if repeated is None else in_layout(repeated, permutations)
-        return compare(in_layout(expected, permutations), found, again, self.tolerance)
-
-    def _optional(
-        self, check: str, expected: Named | None, found: Named | None, repeated: Named | None, target: Measured
-    ) -> float | None:
-        if expected is None:
-            return None
-        if found is None:
-            self.problems.append(f"{check}: the target raises {target.failures.get(check, '')}")
-            return None
-        outcome = self._outcome(expected, found, repeated)
-        if outcome.noise > CHAOTIC:
-            self.report.notes.append(
-                f"{check} is not compared: it is random, or rounding changes it by {outcome.noise:.1e}"
-            )
-            return None
-        self._take(f"{check}: ", outcome)
-        return outcome.relative
-
-    def _explain(self, reference: Measured) -> None:
-        for check, text in reference.failures.items():
-            self.report.notes.append(f"{check} is not compared: the source raises {text}")
-
-    def _compare_gradients(
-        self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured
-    ) -> None:
-        if reference.gradients is None:
-            return
-        if found.gradients is None:
-            self.problems.append(f"gradients: the target raises {found.failures.get('gradients', '')}")
-            return
-        state = self.source.runtime.state(network)
-        back = carried_back(self.map, found.gradients, self._resolved(other), state)
-        outcome = compare_gradients(reference.gradients, back, repeated.gradients, self.tolerance)
-        self._take("", outcome)
-        self.report.gradients = outcome.relative if reference.gradients else None
-
-    def _compare_statistics(
-        self, network: Any, other: Any, reference: Measured, repeated: Measured, found: Measured
-    ) -> None:
-        if reference.statistics is None or found.statistics is None or repeated.statistics is None:
-            return
-        runtime = self.source.runtime
-        before = buffers(runtime, network)
-        ddof = runtime.variance_ddof, self.target.runtime.variance_ddof
-        updates = runtime.variance_updates(network, self.inputs) if before and ddof[0] != ddof[1] else {}
-        restore(runtime, network, before)
-        adjusted = adjust(before, reference.statistics, updates, ddof)
-        outcome = compare_statistics(
-            self.map, self._resolved(other), reference.statistics, adjusted, repeated.statistics, found.statistics,
-            self.tolerance,
+    def _compare(self, network: Any, other: Any, reference: Measured, cotangents: Named) -> None:
+        found = self._target_measured(other, reference, cotangents)
+        judge = Judge(
+            self.map, self._resolved(other), self.source.runtime.state(network), self.layouts.outputs,
+            self._adjusted(network, reference),
         )  # fmt: skip
-        if outcome is not None:
-            self._take("", outcome)
-            self.report.running_statistics = outcome.relative
+        findings = judge(reference, found, None)
+        if findings.problems:
+            findings = self._second_look(judge, network, other, reference, found, cotangents)
+        report = self.report
+        report.max_abs_diff, report.max_rel_diff = findings.forward.absolute, findings.forward.relative
+        report.gradients, report.training = findings.gradients, findings.training
+        report.running_statistics, report.second_input = findings.running_statistics, findings.second_input
+        self.problems += findings.problems
+        report.notes += findings.notes
+
+    def _second_look(
+        self, judge: Judge, network: Any, other: Any, reference: Measured, found: Measured, cotangents: Named
+    ) -> Findings:
+        """Judge what differs by the source's own sensitivity to rounding; name the place if it differs still."""
+        runtime = self.source.runtime
+        self._repeatable(network, reference.outputs)
+        randomise.perturb_state(runtime, network, self.random)
+        rounded = randomise.perturb_inputs(self.inputs, self.random)
+        repeated = measure(runtime, network, rounded, cotangents, self.second)
+        findings = judge(reference, found, repeated)
+        noise = self.report.sensitivity = findings.forward.noise
+        if noise > CHAOTIC:
+            self._end(f"rounding alone changes the source's outputs by {noise:.1e}: nothing can be compared")
+        if findings.problems and findings.forward.relative < NARROW_TOLERANCE and self._narrow(network, other):
+            self.report.tolerance = NARROW_TOLERANCE
+            self.report.notes.append(f"computes partly below float64, so {NARROW_TOLERANCE:.0e} is accepted")
+            findings = replace(judge, tolerance=NARROW_TOLERANCE)(reference, found, repeated)
+        if not findings.forward.agrees:
+            self._localise(network, other)
+        return findings
+
+    def _adjusted(self, network: Any, reference: Measured) -> Mapping[str, Array]:
+        """The source's buffers after the training step as the target's conventions would have updated them."""
+        runtime = self.source.runtime
+        ddof = runtime.variance_ddof, self.target.runtime.variance_ddof
+        after = reference.statistics
+        if not after or ddof[0] == ddof[1]:
+            return after or {}
+        before = buffers(runtime, network)
+        updates = runtime.variance_updates(network, self.inputs)
+        restore(runtime, network, before)
+        return adjust(before, after, updates, ddof)
 
     def _localise(self, network: Any, other: Any) -> None:
         try:
+            # The source's values were rounded since they were transferred.
+            transfer(self.source.runtime, network, self.target.runtime, other, self.map)
             calls = self.source.runtime.submodule_calls(network, self.inputs)
             others = self.target.runtime.submodule_calls(other, self._converted(self.inputs))
             self.report.first_divergence = first_divergence(calls, others, self.map)
@@ -313,10 +276,6 @@ class _Comparison:
             except KeyError:
                 found[entry.target] = entry.target
         return found
-
-    def _take(self, prefix: str, outcome: Outcome) -> None:
-        self.problems += [prefix + wrong for wrong in outcome.wrong]
-        self.report.notes += [prefix + note for note in outcome.notes]
 
     def _verdict(self) -> None:
         if self.problems:

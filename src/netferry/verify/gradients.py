@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from netferry.frameworks.base import Array, State
 from netferry.verify.compare import GROWTH, TOLERANCE, Outcome, largest, magnitude
+from netferry.weights.adjoint import adjoint
 from netferry.weights.map import WeightMap
-from netferry.weights.transfer import origins
 
 
 def carried_back(
@@ -17,21 +15,16 @@ def carried_back(
 ) -> dict[str, Array]:
     """The target's gradients by the arrays of the source.
 
-    The chain rule: what an array of the source contributes to an array of the target comes back from there, so parts
-    of a sum each receive the whole gradient.
+    An array that arrives in several places receives the sum of what comes back from all.
     """
+    shapes = {name: state.variables[state.canonical(name)].shape for name in weight_map.sources}
     found: dict[str, Array] = {}
     for entry in weight_map.entries:
         gradient = gradients.get(resolved[entry.target])
-        if gradient is None:
-            continue
-        for name in dict.fromkeys(state.canonical(name) for name in entry.sources):
-            shape = state.variables[name].shape
-            total = found.setdefault(name, np.zeros(shape))
-            for indices in origins(entry, name, state):
-                kept = indices >= 0
-                weights = gradient.ravel().astype("float64")[kept]
-                total += np.bincount(indices[kept], weights, total.size).reshape(shape)
+        if gradient is not None:
+            for name, part in adjoint(entry.recipe, gradient, shapes).items():
+                path = state.canonical(name)
+                found[path] = found[path] + part if path in found else part
     return found
 
 

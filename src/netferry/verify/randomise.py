@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -16,6 +16,9 @@ MILD: Final = 1
 
 _GAIN: Final = 1.3
 """Between 1 (linear networks) and the root of 2 (rectified ones): deep activations neither vanish nor explode."""
+
+_PERIOD: Final = 1_000_003
+"""A prime."""
 
 _ROUNDING: Final = 1e-15
 """Relative noise of a few units in the last place of float64."""
@@ -42,16 +45,16 @@ def _full(runtime: Runtime, variable: Variable, before: Array, random: np.random
             return 0.5 * random.standard_normal(shape)
     if variable.kind == "buffer":
         return _mild(before, random)
-    spread = float(before.std())
+    sample = before.ravel()[:_PERIOD]
+    spread, centre = float(sample.std()), float(sample.mean())
     if len(shape) >= 2:
         spread = min(1.0, max(spread, _GAIN / float(np.sqrt(max(1, runtime.fan_in(shape))))))
-        return float(before.mean()) + spread * random.standard_normal(shape)
     if spread > 0:
-        return float(before.mean()) + spread * random.standard_normal(shape)
+        return centre + spread * _normal(shape, random)
     constant = float(before.flat[0])
     # A constant near zero is a bias or a gate that is closed at first; any other is a scale and keeps its sign.
     if abs(constant) < 0.01:
-        return 0.2 * random.standard_normal(shape)
+        return 0.2 * _normal(shape, random)
     return constant * random.uniform(0.75, 1.25, shape)
 
 
@@ -96,7 +99,14 @@ def other_inputs(arguments: Arguments, random: np.random.Generator) -> Arguments
 
 
 def _rounded(array: Array, random: np.random.Generator) -> Array:
-    return np.asarray(array * (1 + _ROUNDING * random.standard_normal(array.shape)))
+    return np.asarray(array * (1 + _ROUNDING * _normal(array.shape, random)))
+
+
+def _normal(shape: Sequence[int], random: np.random.Generator) -> Array:
+    """Normal numbers; large arrays repeat them with a period that no layout shares."""
+    size = int(np.prod(shape))
+    drawn = random.standard_normal(min(size, _PERIOD))
+    return np.resize(drawn, tuple(shape)) if size > _PERIOD else drawn.reshape(shape)
 
 
 def _floats(value: Any) -> bool:

@@ -16,7 +16,7 @@ def compare_statistics(
     resolved: Mapping[str, str],
     expected: Mapping[str, Array],
     adjusted: Mapping[str, Array],
-    repeated: Mapping[str, Array],
+    repeated: Mapping[str, Array] | None,
     found: Mapping[str, Array],
     tolerance: float,
 ) -> Outcome | None:
@@ -27,7 +27,7 @@ def compare_statistics(
         resolved: the path of every target array as the target's state lists it.
         expected: the source's buffers after the step.
         adjusted: the same with running variances as the target's own convention updates them.
-        repeated: the source's buffers after a step from slightly rounded values.
+        repeated: the source's buffers after a step from slightly rounded values, where known.
         found: the target's buffers after the step.
         tolerance: what counts as rounding.
     """
@@ -40,14 +40,15 @@ def compare_statistics(
             continue
         compared += 1
         target = found[path]
-        reference, other, again = (entry.recipe(values) for values in (expected, adjusted, repeated))
+        reference, other = entry.recipe(expected), entry.recipe(adjusted)
+        noise = largest(reference, entry.recipe(repeated)) if repeated else 0.0
         scale = magnitude(reference) or 1.0
         gap, gap_adjusted = largest(reference, target), largest(other, target)
         if gap_adjusted < gap:
             adopted.append(entry.sources[0])
         gap = min(gap, gap_adjusted)
         outcome.absolute, outcome.relative = max(outcome.absolute, gap), max(outcome.relative, gap / scale)
-        if not gap <= max(tolerance * scale, GROWTH * largest(reference, again)):
+        if not gap <= max(tolerance * scale, GROWTH * noise):
             outcome.wrong.append(f"{entry.sources[0]} differs by {gap / scale:.1e} after a training step")
     if adopted:
         outcome.notes.append(

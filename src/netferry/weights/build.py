@@ -134,12 +134,20 @@ class _Builder:
             if any(n not in canonical for n in spec.names):
                 continue
             shapes = {n: canonical[n][1] for n in spec.names}
-            recipe = rearrange.to_framework(spec, layouts, shapes)
+            recipe = rearrange.to_framework(spec, layouts, shapes, known=_group_sizes(written, op, attributes))
             sources = {n: _folded(canonical[n][0], canonical[n][1], fold if n == "weight" else None) for n in spec.names}
             recipe = recipe.after(sources)
             first = recipe.inputs[0][0].rpartition(".")[2]
             kind = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
             yield Entry(f"{base}.{name}" if base else name, recipe, trainable.get(first, True), kind)
+
+
+def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> dict[str, int]:
+    """The sizes that a grouped kernel's layout ``(I M)`` needs, where the op written is another than the one read."""
+    groups, outputs = attributes.get("groups"), attributes.get("out_channels")
+    if written is op or not isinstance(groups, int) or not isinstance(outputs, int):
+        return {}
+    return {"I": groups, "M": outputs // groups}
 
 
 def _known(op: OpDef, attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -228,12 +228,13 @@ def to_framework(
     canonical: Mapping[str, str],
     shapes: Mapping[str, Sequence[int]],
     shape: Sequence[int] | None = None,
+    known: Mapping[str, int] | None = None,
 ) -> Recipe:
     """A framework's parameter from canonical arrays of the given layouts and shapes.
 
-    ``shape``, the parameter's own, settles sizes that do not follow from the canonical arrays.
+    ``shape``, the parameter's own, and ``known`` settle sizes that do not follow from the canonical arrays.
     """
-    known = _own_sizes(spec.layout, shape)
+    known = _own_sizes(spec.layout, shape) | dict(known or {})
     if spec.combine != "stack":
         inputs = [
             (name, tuple(between(Layout.parse(canonical[name]), spec.layout, shapes[name], known))) for name in spec.names

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from netferry.frameworks.base import Runtime, State
+from netferry.weights.adjoint import adjoint
 from netferry.weights.map import Array, Entry, WeightMap, apply
-from netferry.weights.rearrange import Recipe
 
 
 @dataclass
@@ -116,32 +116,14 @@ def _training(report: Transfer, before: State, after: State, arrived: Mapping[st
 
 def _duplicated(name: str, places: list[tuple[Entry, str]], before: State) -> bool:
     """Whether the same element of a source array arrives in more than one array of the target."""
-    if len({path for _, path in places}) == 1:
-        return False
     targets = {path: entry for entry, path in places}
-    landed = [np.unique(np.concatenate(origins(entry, name, before))) for entry in targets.values()]
-    landed = [indices[indices >= 0] for indices in landed]
-    _, counts = np.unique(np.concatenate(landed), return_counts=True)
+    if len(targets) == 1:
+        return False
+    counts = np.zeros(before.variables[name].shape)
+    for entry in targets.values():
+        shapes = {source: before.variables[before.canonical(source)].shape for source in entry.sources}
+        made = entry.recipe({source: np.broadcast_to(0.0, shape) for source, shape in shapes.items()})
+        for source, landed in adjoint(entry.recipe, np.ones(made.shape), shapes).items():
+            if before.canonical(source) == name:
+                counts += landed > 0
     return bool((counts > 1).any())
-
-
-def origins(entry: Entry, name: str, before: State) -> list[Array]:
-    """For each use of the source array ``name``: where in it the elements of the target come from.
-
-    Flat indices, one for every element of the target in its order; -1 where the element comes from elsewhere.
-    """
-    inputs = entry.recipe.inputs
-    blank = {str(i): np.zeros(before.variables[before.canonical(n)].shape) for i, (n, _) in enumerate(inputs) if n}
-    # Every input gets a name of its own, so that two uses of one array are told apart.
-    recipe = Recipe(
-        tuple((str(i) if n else "", steps) for i, (n, steps) in enumerate(inputs)),
-        entry.recipe.combine,
-        entry.recipe.steps,
-    )
-    found = []
-    for i, (part, _) in enumerate(inputs):
-        if part and before.canonical(part) == before.canonical(name):
-            blank_i = blank[str(i)]
-            numbered = np.arange(1.0, 1 + blank_i.size).reshape(blank_i.shape)
-            found.append(recipe(blank | {str(i): numbered}).astype(np.int64).ravel() - 1)
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -51,22 +52,29 @@ def wide_types(dtype: str) -> Iterator[None]:
         with _jax_wide(dtype):
             yield
     elif keras.backend.backend() == "tensorflow" and dtype == "float64":
-        with _exact_slope():
+        with _exact_constants():
             yield
     else:
         yield
 
 
 @contextmanager
-def _exact_slope() -> Iterator[None]:
-    # TensorFlow keeps the slope of its leaky ReLU in float32, which shows as 1e-9 in float64.
+def _exact_constants() -> Iterator[None]:
+    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, which shows as 1e-9 in float64.
     import tensorflow as tf
 
     def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
         features = tf.convert_to_tensor(features)
         return tf.where(features > 0, features, tf.constant(alpha, features.dtype) * features, name=name)
 
-    with _replaced(tf.nn, "leaky_relu", leaky_relu):
+    def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
+        features = tf.convert_to_tensor(features)
+        if approximate:
+            inner = math.sqrt(2 / math.pi) * (features + 0.044715 * features**3)
+            return tf.multiply(0.5 * features, 1 + tf.math.tanh(inner), name=name)
+        return tf.multiply(0.5 * features, tf.math.erfc(-math.sqrt(0.5) * features), name=name)
+
+    with _replaced(tf.nn, "leaky_relu", leaky_relu), _replaced(tf.nn, "gelu", gelu):
         yield
 
 

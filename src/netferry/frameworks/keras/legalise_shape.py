@@ -167,7 +167,9 @@ def _sizes(event: Event) -> tuple[Any, ...]:
 def _hidden_kept(node: Op, sizes: list[ast.expr]) -> bool:
     """Whether a size that is no literal was -1 in the run."""
     for event in _events(node):
-        if any(g == -1 for g in _sizes(event)) and [g == -1 for g in _sizes(event)].count(True) > sum(map(_is_kept, sizes)):
+        if any(g == -1 for g in _sizes(event)) and [g == -1 for g in _sizes(event)].count(True) > sum(
+            map(_is_kept, sizes)
+        ):
             return True
     return False
 
@@ -179,7 +181,9 @@ def flatten(node: Op, framework: str) -> ast.expr:
         return node
     start, end = (axis % rank for axis in axes)
     if end == rank - 1 and start < 2:
-        return node if axes == [start, -1] else node.replace(attributes={"start_axis": constant(start), "end_axis": None})
+        return (
+            node if axes == [start, -1] else node.replace(attributes={"start_axis": constant(start), "end_axis": None})
+        )
     sizes: list[ast.expr] = [Op("size", {"x": x}, {"axis": constant(axis)}) for axis in range(rank)]
     shape = ast.Tuple([*sizes[:start], constant(-1), *sizes[end + 1 :]], ast.Load())
     return Op("reshape", {"x": x}, {"shape": shape}, site=node.site)

@@ -86,7 +86,7 @@ class KerasRuntime:
         """Set one variable."""
         variable = _lookup(network, path)
         base.check_shape(path, variable.shape, array)
-        variable.assign(array.astype(variable.dtype))
+        variable.assign(np.ascontiguousarray(array).reshape(array.shape).astype(variable.dtype, copy=False))
 
     def fan_in(self, shape: Sequence[int]) -> int:
         """All axes but the last are summed over."""

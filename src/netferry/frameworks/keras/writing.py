@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import names, training
+from netferry.frameworks.keras import masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
@@ -30,6 +30,7 @@ class KerasConventions:
         for definition in program.definitions:
             _Conventions(self, program, entry).visit(definition.node)
         training.thread(program)
+        masks.by_keyword(program)
         return program
 
     def reference(self, node: Reference) -> ast.expr | None:

@@ -270,7 +270,7 @@ def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.e
     return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())
 
 
-_PLAIN = ("torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
+_PLAIN = ("torch.nn.Module.__setattr__", "torch.nn.Module.__getattr__", "torch.nn.Module.__delattr__", "torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
 _PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
 
 

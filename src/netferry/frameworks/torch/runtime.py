@@ -145,14 +145,16 @@ class TorchRuntime:
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one tensor's values."""
-        return np.array(to_array(_lookup(network, path)))
+        array: Array = to_array(_lookup(network, path))
+        return array
 
     def assign(self, network: Any, path: str, array: Array) -> None:
         """Copy values into one tensor."""
         tensor = _lookup(network, path)
         base.check_shape(path, tensor.shape, array)
         with torch.no_grad():
-            tensor.copy_(torch.from_numpy(np.array(array)))
+            # PyTorch reads only arrays that it could also write.
+            tensor.copy_(torch.from_numpy(array if array.flags.writeable else array.copy()))
 
     def fan_in(self, shape: Sequence[int]) -> int:
         """All axes but the first are summed over."""

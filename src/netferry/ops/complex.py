@@ -1,0 +1,90 @@
+"""Complex tensors, as rotary embeddings use them: pairs of reals in the last axis and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.forms import keras, template, tensorflow, torch_attribute, torch_function
+from netferry.ops.registry import register
+
+_COMPLEX = np.array([[1.0 + 2.0j, -0.5 + 0.1j], [0.3 - 1.0j, 2.0 + 0.0j]])
+
+_SINGLE = (2e-7, "Keras has complex64 only")
+
+register(
+    OpDef(
+        "view_as_complex",
+        "x",
+        "Complex numbers of the real and imaginary parts in the last axis, which has size 2.",
+        reference=lambda x: x[..., 0] + 1j * x[..., 1],
+        spellings={
+            "torch": [torch_function("view_as_complex")],
+            "tensorflow": [template("tf.complex({x}[..., 0], {x}[..., 1])")],
+            "keras": [keras("view_as_complex", "x")],
+        },
+        cases=[Case({"x": (3, 4, 2)}, gradients=False)],
+        tolerance=_SINGLE,
+    )
+)
+register(
+    OpDef(
+        "view_as_real",
+        "x",
+        "Real and imaginary parts as a new last axis.",
+        reference=lambda x: np.stack([x.real, x.imag], -1),
+        spellings={
+            "torch": [torch_function("view_as_real")],
+            "tensorflow": [template("tf.stack([tf.math.real({x}), tf.math.imag({x})], axis=-1)")],
+            "keras": [keras("view_as_real", "x")],
+        },
+        cases=[Case({"x": _COMPLEX}, gradients=False)],
+    )
+)
+register(
+    OpDef(
+        "polar",
+        "x, angle",
+        "Complex numbers of absolute values and angles.",
+        layout="elementwise",
+        reference=lambda x, angle: x * np.exp(1j * angle),
+        spellings={
+            "torch": [Spelling("torch.polar", "abs, angle, *, out=None", maps={"abs": "x"}, ignore=("out",))],
+            "tensorflow": [template("tf.complex({x} * tf.cos({angle}), {x} * tf.sin({angle}))")],
+            "keras": [
+                template(
+                    "keras.ops.view_as_complex(keras.ops.stack([{x} * keras.ops.cos({angle}), {x} * keras.ops.sin({angle})], axis=-1))"
+                )
+            ],
+        },
+        cases=[Case({"x": (3, 4), "angle": (3, 4)}, gradients=False)],
+        tolerance=_SINGLE,
+    )
+)
+
+
+def _register_parts() -> None:
+    """real and imag."""
+    parts: dict[str, Callable[[Any], Any]] = {"real": np.real, "imag": np.imag}
+    for name, reference in parts.items():
+        register(
+            OpDef(
+                name,
+                "x",
+                f"The {name} part.",
+                layout="elementwise",
+                reference=reference,
+                spellings={
+                    "torch": [torch_attribute(name), torch_function(name, write=False)],
+                    "tensorflow": [tensorflow(f"math.{name}", "input, name=None", maps={"input": "x"})],
+                    "keras": [keras(name, "x")],
+                },
+                cases=[Case({"x": _COMPLEX}, gradients=False)],
+            )
+        )
+
+
+_register_parts()
