@@ -37,6 +37,7 @@ def preload(frameworks: tuple[str, ...] = FRAMEWORKS) -> None:
         for name in frameworks:
             if importlib.util.find_spec(name):
                 importlib.import_module(name)
+        list(importlib.import_module("netferry.ops.registry").all_ops())
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from netferry.pivot.facts import Site, Tensor
 from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, is_literal, literal
 
 MISSING = object()
+_ITERATING = frozenset({"len", "list", "tuple", "enumerate", "zip", "reversed", "iter", "map", "filter", "sum"})
 
 
 class Conventions(Protocol):
@@ -33,6 +34,9 @@ class Conventions(Protocol):
 
     def is_container(self, path: str) -> bool:
         """Whether a class path is that of a container, which is called like any network."""
+
+    def is_sequence(self, value: Any) -> bool:
+        """Whether a value is a container that calls its layers one after the other."""
 
     def value(self, value: Any) -> ast.expr | None:
         """The neutral expression of a framework constant (a dtype, a number), or None."""
@@ -125,6 +129,10 @@ class Reader(ast.NodeTransformer):
         if isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "issubclass") and len(node.args) == 2:
             node.args = [self.visit(node.args[0]), self.test(node.args[1])]
             return node
+        if isinstance(node.func, ast.Name) and node.func.id in _ITERATING and self.static(node.func) is MISSING:
+            node.args = [self._members(a) for a in node.args]
+            node.keywords = [self.visit(k) for k in node.keywords]
+            return node
         callees = self.facts.callees.get(getattr(node, "nf_id", -1), [])
         if not callees:
             return self._unobserved(node)
@@ -142,6 +150,41 @@ class Reader(ast.NodeTransformer):
         made: ast.expr = self.visit(node)
         self._testing -= 1
         return made
+
+    def _members(self, node: ast.expr) -> ast.expr:
+        """Read an expression that is iterated or indexed: a sequential container stands for its layers there."""
+        seen = self.values(node)
+        made: ast.expr = self.visit(node)
+        if seen and all(self.conventions.is_sequence(v) for v in seen):
+            return Op("sequence_of", {"module": made}, site=self.site(node))
+        return made
+
+    def visit_For(self, node: ast.For) -> ast.AST:
+        node.target = self.visit(node.target)
+        node.iter = self._members(node.iter)
+        node.body = _flat(self.visit(s) for s in node.body)
+        node.orelse = _flat(self.visit(s) for s in node.orelse)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.AST:
+        node.target = self.visit(node.target)
+        node.iter = self._members(node.iter)
+        node.ifs = [self.visit(i) for i in node.ifs]
+        return node
+
+    def visit_Starred(self, node: ast.Starred) -> ast.AST:
+        node.value = self._members(node.value)
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if not isinstance(node.ctx, ast.Load):
+            self.generic_visit(node)
+            return node
+        node.value = self._members(node.value)
+        node.slice = self.visit(node.slice)
+        if isinstance(node.value, Op) and node.value.name == "sequence_of" and isinstance(node.slice, ast.Slice):
+            return ast.copy_location(Op("sequential", {"layers": node}, layer=True, site=self.site(node)), node)
+        return node
 
     def _path(self, callee: Any) -> str | None:
         return self.conventions.layer_path(callee) or self.conventions.path(callee)

@@ -13,7 +13,7 @@ def convert(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return {key: convert(member, leaf) for key, member in value.items()}
     if isinstance(value, tuple):
         members = tuple(convert(member, leaf) for member in value)
-        return type(value)(*members) if hasattr(value, "_fields") else members
+        return type(value)._make(members) if hasattr(value, "_fields") else members
     if isinstance(value, list):
         return [convert(member, leaf) for member in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

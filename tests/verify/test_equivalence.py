@@ -148,8 +148,29 @@ def functions(source: Callable[[Any], Any], target: Callable[[Any], Any], x: Any
     return compare(lambda: Function(source), lambda: KerasFunction(target), empty, ((given,), {}))
 
 
-def test_random_source_is_not_verified() -> None:
-    report = functions(lambda x: x + torch.rand_like(x), lambda x: x)
+def test_random_source_is_compared_with_fixed_numbers() -> None:
+    def normal(scale: float) -> Verification:
+        return functions(
+            lambda x: x + torch.randn_like(x) + torch.rand(3, 1) + torch.normal(0.0, 2.0, (3, 4)),
+            lambda x: (
+                x
+                + scale * keras.random.normal(keras.ops.shape(x), dtype=x.dtype)
+                + keras.random.uniform((3, 1))
+                + keras.random.normal((3, 4), 0.0, 2.0)
+            ),
+        )
+
+    report = normal(1.0)
+    assert report.passed, report
+    assert any("random in eval mode" in note for note in report.notes)
+    assert normal(1.1).status == "mismatch"
+
+
+def test_randomness_that_cannot_be_fixed_is_not_verified() -> None:
+    def draw(x: torch.Tensor) -> torch.Tensor:
+        return x + torch.multinomial(torch.ones(3, 40), 4)
+
+    report = functions(draw, lambda x: x)
     assert report.status == "unverified"
     assert "random in eval mode" in report.reason
     assert "the shapes agree" in report.reason

@@ -19,6 +19,11 @@ Arguments = tuple[tuple[Any, ...], Mapping[str, Any]]
 """Positional and keyword arguments of a call, nested NumPy arrays and plain values."""
 
 
+NORMAL: Final = 0.5
+UNIFORM: Final = 0.3
+"""What stands for a random number of a standard distribution where randomness is fixed."""
+
+
 @dataclass(frozen=True)
 class Variable:
     """One array of a network's state, without its values."""
@@ -74,6 +79,9 @@ class Runtime(Protocol):
 
     def prepare(self, dtype: Precision) -> AbstractContextManager[None]:
         """Make ``dtype`` the default type of new parameters and constants, as long as the context lasts."""
+
+    def fixed_randomness(self) -> AbstractContextManager[None]:
+        """Let every random number be the same one while networks run: a network can then be compared all the same."""
 
     def seed(self, seed: int) -> None:
         """Make what follows repeatable."""
@@ -157,6 +165,6 @@ def paired(outputs: Sequence[Any], cotangents: Sequence[Array | None]) -> list[t
 
 def dropout_rates(module: Any, attributes: Mapping[str, Any]) -> list[str]:
     """The names among a module's attributes that hold a dropout rate."""
-    stochastic = "drop" in type(module).__name__.lower()
+    stochastic = any(word in type(module).__name__.lower() for word in ("drop", "stochastic"))
     names = [n for n in attributes if "drop" in n.lower() or (stochastic and n in ("p", "rate", "prob"))]
     return [n for n in names if isinstance(attributes[n], float) and 0 < attributes[n] <= 1]

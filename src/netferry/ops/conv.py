@@ -94,7 +94,7 @@ def _keras_layer(framework: str, name: str, n: int, params: dict[str, str], sign
     signature = signature or f"filters, kernel_size, strides=1, padding='valid', {_KERAS_REST}"
     return Spelling(
         f"{KERAS[framework]}.layers.{name}", signature, options.pop("maps"), ignore=_NO_MEANING, call="inputs", layer=True,
-        fixed={"data_format": None, "activation": None}, params=params, positional=2, **options,
+        fixed={"data_format": None, "activation": None}, params=params, positional=1 if name.startswith("Depth") else 2, **options,
     )  # fmt: skip
 
 

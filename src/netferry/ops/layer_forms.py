@@ -49,7 +49,7 @@ def keras_layer(package: str, name: str, signature: str = "", *, maps: Maps | No
         fixed["activation"] = None
     return Spelling(
         f"{package}.layers.{name}",
-        parameters(signature, "*, name=None"),
+        parameters(signature, "name=None"),
         maps={"inputs": "x", **(maps or {})},
         ignore=(*ignore, "name"),
         fixed=fixed,

@@ -162,7 +162,8 @@ class PaddedEmbedding(keras.layers.Embedding):
     def build(self, input_shape=None):
         super().build(input_shape)
         rows = keras.ops.arange(self.input_dim)[:, None]
-        self.embeddings.assign(keras.ops.where(rows == self.padding_idx, 0.0, self.embeddings))
+        zeros = keras.ops.zeros_like(self.embeddings)
+        self.embeddings.assign(keras.ops.where(rows == self.padding_idx, zeros, self.embeddings))
 
     def call(self, inputs):
         x = super().call(inputs)
@@ -192,9 +193,9 @@ register(
             "torch": [
                 torch_layer(
                     "Embedding",
-                    f"num_embeddings, embedding_dim, {_EMBEDDING_OPTIONS}",
+                    f"num_embeddings, embedding_dim, {_EMBEDDING_OPTIONS}, _weight=None, _freeze=False",
                     typed=True,
-                    ignore=_EMBEDDING_IGNORED,
+                    ignore=(*_EMBEDDING_IGNORED, "_weight", "_freeze"),
                     fixed=_EMBEDDING_FIXED,
                     params={"weight": "weight: N D"},
                     positional=2,

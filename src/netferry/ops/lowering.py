@@ -81,27 +81,31 @@ def _idiom(name: str, value: ast.expr, framework: str) -> ast.expr:
     return value
 
 
-def lower_expression(node: ast.expr, framework: str) -> ast.expr:
-    """``node`` with every op in it legalised for ``framework`` and lowered.
+def lower_expression(node: ast.expr, framework: str, lowered: list[Op] | None = None) -> ast.expr:
+    """``node`` with every op in it legalised for ``framework`` and lowered; ``lowered`` collects the ops written.
 
     Raises:
         CannotWrite: an op has no spelling of the framework that can express it.
     """
-    lowered: ast.expr = _Lowering(framework).visit(node)
-    return lowered
+    made: ast.expr = _Lowering(framework, [] if lowered is None else lowered).visit(node)
+    return made
 
 
 class _Lowering(ast.NodeTransformer):
-    def __init__(self, framework: str) -> None:
+    def __init__(self, framework: str, lowered: list[Op]) -> None:
         self._framework = framework
+        self._lowered = lowered
         self._legalisations = legalisations(framework)
 
     def visit_Op(self, node: Op) -> ast.expr:
-        legalise = self._legalisations.get(node.name)
+        legalise = None if getattr(node, "nf_legal", False) else self._legalisations.get(node.name)
         legal = node if legalise is None else legalise(node, self._framework)
         if legal is not node:
+            if isinstance(legal, Op) and legal.name == node.name:
+                legal.nf_legal = True  # type: ignore[attr-defined]
             found: ast.expr = self.visit(legal)
             return found
+        self._lowered.append(node)
         return lower(
             node.replace(
                 operands={k.arg: self.visit(k.value) for k in node.operands if k.arg},

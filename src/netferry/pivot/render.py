@@ -184,8 +184,9 @@ class Renderer:
             return (before is now and self._collect(now, old, pieces)) or self._parameters(parent, now, pieces)
         if old.start < 0:
             return before is now and self._collect(now, old, pieces)
-        if isinstance(parent, ast.Subscript) and isinstance(now, ast.Tuple) and _memory(now) is None:
-            # Slices may not stand inside parentheses.
+        bare = isinstance(parent, ast.Subscript) or (isinstance(parent, ast.Assign) and name == "targets")
+        if bare and isinstance(now, ast.Tuple) and now.elts and _memory(now) is None:
+            # Slices may not stand inside parentheses, and targets need none.
             pieces.append((old.start, old.end, ", ".join(self.expression(e) for e in now.elts)))
             return True
         text = self.expression(now)

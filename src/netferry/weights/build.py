@@ -18,6 +18,10 @@ from netferry.weights.rearrange import Recipe
 from netferry.writer import LayerPlace, Written
 
 
+Path = tuple[tuple[str, str], ...]
+"""Attribute names (or positions) from the network down, each with the class that holds it."""
+
+
 @dataclass(frozen=True)
 class Member:
     """One array that a module of the source owns itself."""
@@ -34,11 +38,10 @@ class Module:
     """A module of the source network: its path there, its path in the target, and its arrays."""
 
     source: str
-    path: str
+    path: Path
     instance: Any
     stock: str | None
     members: Sequence[Member]
-    owner: str
 
 
 class Walker(Protocol):
@@ -70,20 +73,20 @@ class _Builder:
         self.attributes = layer_attributes(self.recording)
         self.dropped: dict[str, str] = {}
 
-    def path(self, path: str) -> str:
-        """The target's path of a source path: attributes that the target reserves are renamed."""
-        return ".".join(self.written.renamed.get(part, part) for part in path.split("."))
+    def path(self, path: Path) -> str:
+        """The target's path: attributes that the target reserves are renamed."""
+        return ".".join(self.written.renamed.get(f"{owner}.{part}", part) for owner, part in path)
 
     def own(self, module: Module) -> Iterator[Entry]:
         """Arrays that the user's own class holds: in the order their readers want."""
         for member in module.members:
             order = self.layout.orders.get(member.identity)
             name = f"{module.source}.{member.name}" if module.source else member.name
-            target = f"{module.path}.{member.name}" if module.path else member.name
+            target = self.path((*module.path, (type(module.instance).__name__, member.name)))
             steps: tuple[dict[str, Any], ...] = ()
             if order is not None and not is_identity(order) and len(order) == len(member.shape):
                 steps = ({"op": "transpose", "axes": list(order)},)
-            yield Entry(self.path(target), Recipe(((name, steps),)), member.trainable, "buffer" if member.buffer else "parameter")
+            yield Entry(target, Recipe(((name, steps),)), member.trainable, "buffer" if member.buffer else "parameter")
 
     def stock(self, module: Module) -> Iterator[Entry]:
         """Arrays of a stock layer, through its op's canonical parameters."""

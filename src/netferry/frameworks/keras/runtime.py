@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
-from netferry.frameworks.keras import differentiate, paths
+from netferry.frameworks.keras import differentiate, patches, paths
 from netferry.frameworks.keras.checkpoint import locate
 from netferry.weights.map import TargetFile
 
@@ -24,13 +25,24 @@ class KerasRuntime:
     variance_ddof = 0
 
     def __init__(self, name: str = "keras") -> None:
+        self._walked: tuple[weakref.ref[Any], int, dict[int, str]] | None = None
         self.name = name
+        self._fixed = False
+
+    @contextmanager
+    def fixed_randomness(self) -> Iterator[None]:
+        """Let every random number be the same one."""
+        self._fixed = True
+        try:
+            yield
+        finally:
+            self._fixed = False
 
     @contextmanager
     def prepare(self, dtype: Precision) -> Iterator[None]:
         """Make ``dtype`` the type of new layers and constants."""
         before = keras.config.floatx(), keras.config.dtype_policy()
-        with differentiate.wide_types(dtype):
+        with patches.wide_types(dtype):
             keras.config.set_floatx(dtype)
             keras.config.set_dtype_policy(dtype)
             try:
@@ -73,10 +85,20 @@ class KerasRuntime:
     def resolve(self, network: Any, path: str) -> str:
         """The first path of the variable at ``path``."""
         variable = paths.find(network, path)
-        for name, other in _variables(network):
-            if other is variable:
-                return name
-        raise KeyError(path)
+        known = self._first_paths(network)
+        if id(variable) not in known:
+            raise KeyError(path)
+        return known[id(variable)]
+
+    def _first_paths(self, network: Any) -> dict[int, str]:
+        """Variable -> its first path; walked again only when the network has other variables than before."""
+        count = len(network.variables)
+        if self._walked is None or self._walked[0]() is not network or self._walked[1] != count:
+            found: dict[int, str] = {}
+            for path, variable in _variables(network):
+                found.setdefault(id(variable), path)
+            self._walked = (weakref.ref(network), count, found)
+        return self._walked[2]
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one variable's values."""
@@ -86,7 +108,7 @@ class KerasRuntime:
         """Set one variable."""
         variable = _lookup(network, path)
         base.check_shape(path, variable.shape, array)
-        variable.assign(np.ascontiguousarray(array).reshape(array.shape).astype(variable.dtype, copy=False))
+        variable.assign(array.astype(variable.dtype, copy=False))
 
     def fan_in(self, shape: Sequence[int]) -> int:
         """All axes but the last are summed over."""
@@ -158,7 +180,7 @@ class KerasRuntime:
 
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some layer returns fewer bits than float64, or a call is known to compute with fewer."""
-        with differentiate.narrow_casts() as seen:
+        with patches.narrow_casts() as seen:
             calls = self.submodule_calls(network, arguments)
         kinds = {str(o.dtype) for c in calls for _, o in trees.leaves(c.outputs) if hasattr(o, "dtype")}
         return bool(seen or kinds & {"float32", "float16"})
@@ -167,7 +189,7 @@ class KerasRuntime:
         args, kwargs = self.tensors(arguments)
         if isinstance(network, keras.layers.Layer) or "training" in inspect.signature(network).parameters:
             kwargs = kwargs | {"training": training}
-        with differentiate.without_dropout():
+        with patches.modes(fixed=self._fixed):
             return network(*args, **kwargs)
 
 

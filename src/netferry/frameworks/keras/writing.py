@@ -14,6 +14,8 @@ from netferry.pivot.program import Program
 _TYPES = {
     "Module": "layers.Layer", "Sequential": "Sequential", "Parameter": "Variable",
 }  # fmt: skip
+_SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+"""Optional variables of Keras layers, and the constructor argument (and attribute) that says whether they exist."""
 _PLAIN_TYPES = {"ModuleList": "list", "ModuleDict": "dict", "Shape": "tuple", "Dtype": "str", "Device": "str"}
 
 
@@ -118,6 +120,20 @@ class _Conventions(ast.NodeTransformer):
                 node.attr += "_"
         elif node.attr == "forward":
             node.attr = "call"
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """``layer.bias is not None`` asks what the layer was made with: its variables do not exist yet."""
+        left, right = node.left, node.comparators[0]
+        if isinstance(left, LayerAttribute) and isinstance(right, ast.Constant) and right.value is None:
+            found = {self.conventions.parameter_name(op, left.name) for op in left.ops}
+            flag = _SWITCHES.get(found.pop() or "") if len(found) == 1 else None
+            if flag is not None:
+                asked = ast.Attribute(left.owner, flag, ast.Load())
+                made: ast.expr = asked if isinstance(node.ops[0], ast.IsNot) else ast.UnaryOp(ast.Not(), asked)
+                self.generic_visit(made)
+                return ast.copy_location(made, node)
+        self.generic_visit(node)
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:

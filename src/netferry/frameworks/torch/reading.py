@@ -59,6 +59,10 @@ class TorchConventions(TorchProbe):
         """Whether a class path is that of a container."""
         return path in ("torch.nn.Sequential", "torch.nn.Module")
 
+    def is_sequence(self, value: Any) -> bool:
+        """Whether a value is a ``Sequential``."""
+        return isinstance(value, torch.nn.Sequential)
+
     def value(self, value: Any) -> ast.expr | None:
         """dtypes as canonical strings, numbers as they are."""
         if isinstance(value, torch.dtype):
@@ -270,7 +274,7 @@ def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.e
     return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())
 
 
-_PLAIN = ("torch.nn.Module.__setattr__", "torch.nn.Module.__getattr__", "torch.nn.Module.__delattr__", "torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
+_PLAIN = ("torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
 _PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
 
 
@@ -396,7 +400,21 @@ def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> a
     return node
 
 
+def _builtin(name: str) -> Rule:
+    """``self.__getattr__(name)`` is what the builtin does."""
+
+    def rule(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+        assert isinstance(node.func, ast.Attribute)
+        args = [reader.visit(a) for a in (node.func.value, *node.args)]
+        return ast.Call(ast.Name(name, ast.Load()), args, [])
+
+    return rule
+
+
 _RULES: dict[str, Rule] = {
+    "torch.nn.Module.__getattr__": _builtin("getattr"),
+    "torch.nn.Module.__setattr__": _builtin("setattr"),
+    "torch.nn.Module.__delattr__": _builtin("delattr"),
     "torch.nn.Sequential": _sequential,
     "torch.nn.Sequential.__init__": _sequential,
     "torch.nn.Sequential.append": _append,

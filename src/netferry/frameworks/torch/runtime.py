@@ -8,75 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
-
-_DROPOUTS = frozenset(
-    f"{kind}{inplace}"
-    for kind in (
-        "dropout",
-        "alpha_dropout",
-        "feature_dropout",
-        "feature_alpha_dropout",
-        "dropout1d",
-        "dropout2d",
-        "dropout3d",
-    )
-    for inplace in ("", "_")
-)
-
-
-class _WithoutDropout(TorchFunctionMode):
-    """Makes the dropout functions return their input, so that two training runs agree."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if name in _DROPOUTS:
-            return args[0] if args else kwargs["input"]
-        if name == "scaled_dot_product_attention":
-            rate = 4  # its position among the arguments
-            args, kwargs = (*args[:rate], *([0.0] if args[rate:] else []), *args[rate + 1 :]), dict(kwargs)
-            kwargs.pop("dropout_p", None)
-        return func(*args, **kwargs)
-
-
-class _Wide(TorchFunctionMode):
-    """Makes float64 of every float32 that code asks for by name, so that rounding stays far below any fault."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is torch.Tensor.float:
-            func = torch.Tensor.double
-        widened = {key: _wide(value) for key, value in (kwargs or {}).items()}
-        return func(*map(_wide, args), **widened)
-
-
-def _wide(value: Any) -> Any:
-    return torch.float64 if value is torch.float32 else value
-
-
-class _Narrowest(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Watches for results of fewer bits than float64."""
-
-    narrow = False
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        for tensor in tree_iter(output):
-            if isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float32, torch.float16, torch.bfloat16):
-                self.narrow = True
-        return output
+from netferry.frameworks.torch.modes import Narrowest, modes
 
 
 class TorchRuntime:
@@ -86,6 +22,16 @@ class TorchRuntime:
 
     def __init__(self, name: str = "torch") -> None:
         self.name = name
+        self._fixed = False
+
+    @contextmanager
+    def fixed_randomness(self) -> Iterator[None]:
+        """Let every random number be the same one."""
+        self._fixed = True
+        try:
+            yield
+        finally:
+            self._fixed = False
 
     @contextmanager
     def prepare(self, dtype: Precision) -> Iterator[None]:
@@ -104,7 +50,7 @@ class TorchRuntime:
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
-        with _modes(training=False):
+        with modes():
             network = factory()
         if isinstance(network, torch.nn.Module):
             wanted = getattr(torch, dtype)
@@ -230,7 +176,7 @@ class TorchRuntime:
 
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some operation gives fewer bits than float64."""
-        with _Narrowest() as seen:  # type: ignore[no-untyped-call]
+        with Narrowest() as seen:  # type: ignore[no-untyped-call]
             self.run(network, arguments, training=False)
         return bool(seen.narrow)
 
@@ -238,18 +184,8 @@ class TorchRuntime:
         if isinstance(network, torch.nn.Module):
             network.train(training)
         args, kwargs = self.tensors(arguments)
-        with _modes(training):
+        with modes(training=training, fixed=self._fixed):
             return network(*args, **kwargs)
-
-
-@contextmanager
-def _modes(training: bool) -> Iterator[None]:
-    with ExitStack() as stack:
-        if torch.get_default_dtype() == torch.float64:
-            stack.enter_context(_Wide())
-        if training:
-            stack.enter_context(_WithoutDropout())
-        yield
 
 
 def _tensor(value: Any) -> Any:

@@ -9,30 +9,30 @@ import torch
 
 from netferry.frameworks.torch.names import class_path
 from netferry.ops import registry
-from netferry.weights.build import Member, Module
+from netferry.weights.build import Member, Module, Path
 
 _CONTAINERS = ("torch.nn.modules.container",)
 
 
 def walk(network: Any) -> Iterator[Module]:
     """Every module once, parents first; members of a ``Sequential`` are found by position in the target."""
-    yield from _walk(network, "", "", "", set())
+    yield from _walk(network, "", (), set())
 
 
-def _walk(module: Any, source: str, path: str, owner: str, seen: set[int]) -> Iterator[Module]:
+def _walk(module: Any, source: str, path: Path, seen: set[int]) -> Iterator[Module]:
     if id(module) in seen:
         return
     seen.add(id(module))
     stock = _stock(module)
     members = _members(module) if stock is None else _all_members(module)
-    yield Module(source, path, module, stock, list(members), owner)
+    yield Module(source, path, module, stock, list(members))
     if stock is not None:
         return
     positions = isinstance(module, torch.nn.Sequential)
     for index, (name, child) in enumerate(module._modules.items()):
         if child is not None:
             part = str(index) if positions else name
-            yield from _walk(child, _joined(source, name), _joined(path, part), type(module).__name__, seen)
+            yield from _walk(child, _joined(source, name), (*path, (type(module).__name__, part)), seen)
 
 
 def _joined(path: str, name: str) -> str:

@@ -1,0 +1,144 @@
+"""Ways to run Keras code otherwise than it is written: without dropout, in float64, with fixed random numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import keras
+
+from netferry.frameworks.base import NORMAL, UNIFORM
+
+
+@contextmanager
+def wide_types(dtype: str) -> Iterator[None]:
+    """Let the backend compute in ``dtype`` where it would narrow it by default."""
+    if keras.backend.backend() == "jax":
+        with _jax_wide(dtype):
+            yield
+    elif keras.backend.backend() == "tensorflow" and dtype == "float64":
+        with _exact_constants():
+            yield
+    else:
+        yield
+
+
+@contextmanager
+def _exact_constants() -> Iterator[None]:
+    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, which shows as 1e-9 in float64.
+    import tensorflow as tf
+
+    def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
+        features = tf.convert_to_tensor(features)
+        return tf.where(features > 0, features, tf.constant(alpha, features.dtype) * features, name=name)
+
+    def gelu(features: Any, approximate: bool = False, name: str | None = None) -> Any:
+        features = tf.convert_to_tensor(features)
+        if approximate:
+            inner = math.sqrt(2 / math.pi) * (features + 0.044715 * features**3)
+            return tf.multiply(0.5 * features, 1 + tf.math.tanh(inner), name=name)
+        return tf.multiply(0.5 * features, tf.math.erfc(-math.sqrt(0.5) * features), name=name)
+
+    with _replaced(tf.nn, "leaky_relu", leaky_relu), _replaced(tf.nn, "gelu", gelu):
+        yield
+
+
+@contextmanager
+def narrow_casts() -> Iterator[list[str]]:
+    """Collects the calls that give less than float64 whatever they are given."""
+    seen: list[str] = []
+    if keras.backend.backend() != "tensorflow":
+        yield seen
+        return
+    import tensorflow as tf
+
+    cast, resize = tf.cast, tf.image.resize
+
+    def watched_cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        if tf.as_dtype(dtype) in (tf.float32, tf.float16, tf.bfloat16):
+            seen.append("cast")
+        return cast(x, dtype, name=name)
+
+    def watched_resize(*args: Any, **kwargs: Any) -> Any:
+        seen.append("resize")
+        return resize(*args, **kwargs)
+
+    with _replaced(tf, "cast", watched_cast), _replaced(tf.image, "resize", watched_resize):
+        yield seen
+
+
+@contextmanager
+def _jax_wide(dtype: str) -> Iterator[None]:
+    import jax
+
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", dtype == "float64" or before)
+    # Keras has a table of its own that rounds results to 32 bits on JAX; where it has gone, there is nothing to mend.
+    try:
+        narrowing: dict[str, str] = importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE
+    except (ImportError, AttributeError):
+        narrowing = {}
+    kept = dict(narrowing)
+    if dtype == "float64":
+        narrowing["float64"] = "float64"
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", before)
+        narrowing.update(kept)
+
+
+def _normal(shape: Any, mean: Any = 0.0, stddev: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+    return _filled(shape, mean + NORMAL * stddev, dtype)
+
+
+def _uniform(shape: Any, minval: Any = 0.0, maxval: Any = 1.0, dtype: Any = None, seed: Any = None) -> Any:
+    value = minval + UNIFORM * (maxval - minval)
+    whole = dtype is not None and "int" in keras.backend.standardize_dtype(dtype)
+    return _filled(shape, int(value) if whole else value, dtype)
+
+
+def _integers(shape: Any, minval: int, maxval: int, dtype: Any = "int32", seed: Any = None) -> Any:
+    return _filled(shape, minval + int(UNIFORM * (maxval - minval)), dtype)
+
+
+def _filled(shape: Any, value: Any, dtype: Any) -> Any:
+    kind = keras.config.floatx() if dtype is None else keras.backend.standardize_dtype(dtype)
+    return keras.ops.broadcast_to(keras.ops.convert_to_tensor(value, dtype=kind), shape)
+
+
+def _unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
+    return x
+
+
+_TENSORFLOW = {"normal": _normal, "uniform": _uniform, "shuffle": _unchanged}
+_KERAS = {"normal": _normal, "uniform": _uniform, "randint": _integers, "shuffle": _unchanged}
+
+
+@contextmanager
+def modes(*, fixed: bool) -> Iterator[None]:
+    """What applies to every run: no dropout, and ``fixed`` numbers for random ones where wanted."""
+    dropouts, randoms = [keras.random], [(keras.random, _KERAS)]
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        dropouts.append(tf.nn)
+        randoms.append((tf.random, _TENSORFLOW))
+    with ExitStack() as stack:
+        for owner in dropouts:
+            stack.enter_context(_replaced(owner, "dropout", _unchanged))
+        for owner, replacements in randoms if fixed else ():
+            for name, replacement in replacements.items():
+                stack.enter_context(_replaced(owner, name, replacement))
+        yield
+
+
+@contextmanager
+def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+    original = getattr(owner, name)
+    setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        setattr(owner, name, original)
