@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import math
+import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
@@ -102,13 +103,15 @@ class Migration:
 
     def build(self) -> Any:
         """A new instance of the generated network."""
-        namespace = self.module().__dict__
+        namespace = dict(self.module().__dict__)
+        exec("\n".join(self.written.call_imports), namespace)  # noqa: S102 - our own generated imports
         return eval(self.written.call, namespace)  # noqa: S307 - our own generated call
 
     def module(self) -> types.ModuleType:
         """The generated code, loaded."""
         if "_module" not in self.__dict__:
-            made = types.ModuleType("migrated")
+            made = types.ModuleType(f"netferry_migrated_{id(self)}")
+            sys.modules[made.__name__] = made  # dataclasses look their module up there
             exec(compile(self.code, "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
             self.__dict__["_module"] = made
         return self.__dict__["_module"]  # type: ignore[no-any-return]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import copy
 import functools
+import types
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +24,7 @@ class Conventions(Protocol):
     """What the reader must know about a source framework beyond its ops."""
 
     name: str
+    libraries: frozenset[str]
 
     def path(self, value: Any) -> str | None:
         """The public path of a framework callable or class."""
@@ -31,6 +34,9 @@ class Conventions(Protocol):
 
     def is_module(self, value: Any) -> bool:
         """Whether a value is a network or layer instance."""
+
+    def call_parameters(self, network: Any) -> list[str]:
+        """The names of the parameters of calling a network."""
 
     def is_container(self, path: str) -> bool:
         """Whether a class path is that of a container, which is called like any network."""
@@ -107,7 +113,10 @@ class Reader(ast.NodeTransformer):
             owner = self.static(node.value)
             if owner is MISSING:
                 return MISSING
-            return getattr(owner, node.attr, MISSING)
+            try:
+                return getattr(owner, node.attr, MISSING)
+            except Exception:  # noqa: BLE001 - attributes may be computed, by any code
+                return MISSING
         return MISSING
 
     def _is_local(self, name: str) -> bool:
@@ -138,6 +147,7 @@ class Reader(ast.NodeTransformer):
             return self._unobserved(node)
         paths = list(dict.fromkeys(self._path(c) for c in callees))
         if paths == [None]:
+            node.nf_plain = self._plain_arguments(node, callees)  # type: ignore[attr-defined]
             self.generic_visit(node)
             return node
         if None in paths or len(paths) > 1:
@@ -188,6 +198,19 @@ class Reader(ast.NodeTransformer):
 
     def _path(self, callee: Any) -> str | None:
         return self.conventions.layer_path(callee) or self.conventions.path(callee)
+
+    def _plain_arguments(self, node: ast.Call, callees: Sequence[Any]) -> dict[int, str]:
+        """Positional arguments of a network's call that are no tensors, with their parameters' names."""
+        if not all(self.conventions.is_module(c) for c in callees) or any(isinstance(a, ast.Starred) for a in node.args):
+            return {}
+        names = self.conventions.call_parameters(callees[0])
+        found: dict[int, str] = {}
+        for index, (argument, name) in enumerate(zip(node.args, names, strict=False)):
+            seen = self.values(argument)
+            constant = isinstance(argument, ast.Constant)
+            if (constant and argument.value is not None) or (seen and all(_is_plain(v) for v in seen)):
+                found[index] = name
+        return found
 
     def _translate(self, node: ast.Call, path: str, callees: Sequence[Any]) -> ast.AST:
         instance = bool(callees) and self.conventions.is_module(callees[0])
@@ -324,7 +347,7 @@ class Reader(ast.NodeTransformer):
 
     def _is_direct(self, node: ast.Call, callees: Sequence[Any]) -> bool:
         """Whether the callee is written out, not handed in through a variable."""
-        if not callees:
+        if not callees or self._is_lookup(node.func):
             return True
         if isinstance(node.func, ast.Attribute) and not isinstance(callees[0], type):
             path = self.conventions.path(callees[0]) or ""
@@ -332,6 +355,13 @@ class Reader(ast.NodeTransformer):
                 return True
         named = self.static(node.func)
         return named is not MISSING and all(named is c for c in callees)
+
+    def _is_lookup(self, function: ast.expr) -> bool:
+        """``getattr(nn, name)``: what was found there is written out (and stands for that one name)."""
+        if not (isinstance(function, ast.Call) and isinstance(function.func, ast.Name) and function.func.id == "getattr"):
+            return False
+        owner = self.static(function.args[0])
+        return isinstance(owner, types.ModuleType) and owner.__name__.split(".")[0] in self.conventions.libraries
 
     def _mixed(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
         """A call that reaches different callables in turn, through a variable."""
@@ -461,9 +491,42 @@ class Reader(ast.NodeTransformer):
                 return made
         return super().visit(node)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
+        target = node.target
+        events = self.facts.by_node.get(getattr(node, "nf_id", -1), ())
+        if isinstance(target, ast.Subscript) and events:
+            old = ast.Subscript(copy.deepcopy(target.value), copy.deepcopy(target.slice), ast.Load())
+            value = ast.BinOp(old, node.op, node.value)
+            return self._update(node, target, value)
         self.generic_visit(node)
+        return node
+
+    def _update(self, node: ast.stmt, target: ast.Subscript, value: ast.expr) -> ast.AST:
+        """``x[index] = value`` on a tensor makes a new tensor elsewhere."""
+        owner = target.value
+        if not isinstance(owner, ast.Name | ast.Attribute):
+            value = self.hole(ast.Subscript(owner, target.slice, ast.Load()), "a tensor that has no name is written into")
+            return _replace_statement(ast.Expr(value), node)
+        number = getattr(node, "nf_id", -1)
+        events = self.facts.by_node.get(number, ())
+        key = events[0].args[1] if events else None
+        masked = isinstance(key, Tensor) and key.dtype == "bool"
+        load = copy.copy(owner)
+        load.ctx = ast.Load()
+        index = self.visit(target.slice)
+        if not masked:
+            index = ast.Subscript(ast.Attribute(ast.Name("np", ast.Load()), "s_", ast.Load()), index, ast.Load())
+        operands = {"x": self.visit(load), "index": index, "value": self.visit(value)}
+        made = Op("mask_update" if masked else "index_update", operands, site=self.site(node))
+        made.nf_id = number  # type: ignore[attr-defined]
+        self.counts.observed += 1
+        return _replace_statement(ast.Assign([owner], made), node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
         target = node.targets[0]
+        if isinstance(target, ast.Subscript) and self.facts.by_node.get(getattr(node, "nf_id", -1)):
+            return self._update(node, target, node.value)
+        self.generic_visit(node)
         if isinstance(target, ast.Attribute) and isinstance(node.value, Op) and node.value.layer:
             self.counts.made.setdefault(target.attr, set()).add(node.value.name)
         if isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id:
@@ -505,6 +568,18 @@ class Reader(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is plain data: no tensor, nor anything that may hold one."""
+    if isinstance(value, list | tuple):
+        return all(_is_plain(v) for v in value)
+    return isinstance(value, bool | int | float | str)
+
+
+def _replace_statement(made: ast.stmt, original: ast.stmt) -> ast.stmt:
+    made.nf_replaces = original  # type: ignore[attr-defined]
+    return ast.copy_location(made, original)
 
 
 def _flat(made: Iterable[Any]) -> list[ast.stmt]:

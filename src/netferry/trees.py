@@ -13,7 +13,8 @@ def convert(value: Any, leaf: Callable[[Any], Any]) -> Any:
         return {key: convert(member, leaf) for key, member in value.items()}
     if isinstance(value, tuple):
         members = tuple(convert(member, leaf) for member in value)
-        return type(value)._make(members) if hasattr(value, "_fields") else members
+        make = getattr(type(value), "_make", tuple)
+        return make(members)
     if isinstance(value, list):
         return [convert(member, leaf) for member in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -267,6 +267,7 @@ class Written:
 
     code: str
     call: str
+    call_imports: list[str]
     holes: list[HolePlace]
     layers: dict[int, LayerPlace]
     renamed: dict[str, str]
@@ -278,9 +279,9 @@ def write(program: Program, conventions: Conventions) -> Written:
     program = conventions.prepare(program)
     code = _code(program, conventions, lowering)
     call = Renderer().expression(lowering.visit(program.construction))
-    call, _ = conventions.imports(call, _bound_names(program, ()))
+    call, imports = conventions.imports(call, _bound_names(program, ()))
     ast.parse(code)
-    return Written(code, call, _places(lowering.holes), lowering.layers, dict(program.renamed))
+    return Written(code, call, imports, _places(lowering.holes), lowering.layers, dict(program.renamed))
 
 
 def _places(holes: Iterable[Hole]) -> list[HolePlace]:

@@ -18,7 +18,7 @@ import numpy as np
 from netferry.ops import registry
 from netferry.ops.core import REQUIRED, Case, Ints, OpDef, Spelling
 from netferry.ops.lowering import choose, lower_expression
-from netferry.pivot.nodes import Op, constant, literal
+from netferry.pivot.nodes import Op, constant, is_literal, literal
 from netferry.weights.rearrange import Spec, from_framework, to_framework
 from tests.ops.backends import BACKEND, Array, backend, flat, is_float
 
@@ -188,13 +188,12 @@ class Layer:
         expression = lower_expression(source, trial.framework, lowered)
         scope = with_supports(expression, trial.framework, self.framework.names)
         self.object = evaluate(expression, scope, {})
-        written = next((o for o in reversed(lowered) if o.layer and registry.get(o.name).params), lowered[-1])
+        written = next((o for o in reversed(lowered) if o.layer and _layouts(o)), lowered[-1])
         op = registry.get(written.name)
         expressions = {k.arg: k.value for k in written.attributes if k.arg}
-        attributes = {name: literal(value) for name, value in expressions.items()}
         self.spelling = choose(op, trial.framework, expressions, layer=written.layer)
-        self.specs = op.specs(self.spelling, attributes) if op.params else {}
-        self.layouts = op.layouts(attributes) if op.params else {}
+        self.layouts = _layouts(written)
+        self.specs = op.specs(self.spelling, _literals(written)) if self.layouts else {}
         called = choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op else None
         order = {n: c.attribute for n in called.parsed_call.names if (c := called.conversion(n))} if called else {}
         self.names = order or {p.name: p.name for p in trial.op.operands}
@@ -212,6 +211,15 @@ class Layer:
     def parameter(self, path: str) -> Any:
         """A parameter by its path below the layer that owns it."""
         return self.framework.parameter(self.owner, path)
+
+
+def _literals(node: Op) -> dict[str, Any]:
+    return {k.arg: literal(k.value) for k in node.attributes if k.arg and is_literal(k.value)}
+
+
+def _layouts(node: Op) -> Mapping[str, str]:
+    """The canonical parameters of a layer."""
+    return registry.get(node.name).layouts(_literals(node))
 
 
 def _owner(layer: Any, spelling: Spelling) -> Any:

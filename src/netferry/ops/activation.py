@@ -13,6 +13,7 @@ from netferry.ops.forms import (
     keras,
     keras_layer,
     keras_layer_template,
+    readable,
     template,
     tensorflow,
     torch_function,
@@ -80,8 +81,8 @@ def _torch(
     for name in names.split():
         in_place = name.endswith("_")
         if name.startswith("."):
-            method = torch_inplace if in_place else torch_method
-            found.append(method(name[1:], rest, **options, **({} if in_place else {"write": False})))
+            method = torch_inplace(name[1:], rest, **options) if in_place else torch_method(name[1:], rest, **options)
+            found.append(readable(method))
         else:
             found.append(torch_function(name, rest, inplace=in_place, write=not functional and not in_place, **options))
     return found

@@ -81,9 +81,7 @@ def _renamed(spelling: Spelling, keywords: Sequence[ast.keyword]) -> list[ast.ke
     """Keywords under the names of the signature, where the framework takes others too."""
     known = spelling.parsed
     return [
-        ast.keyword(spelling.aliases[k.arg], k.value)
-        if k.arg in spelling.aliases and k.arg not in known and spelling.aliases[k.arg] in known
-        else k
+        ast.keyword(alias, k.value) if k.arg not in known and (alias := spelling.aliases.get(k.arg or "")) in known else k
         for k in keywords
     ]
 

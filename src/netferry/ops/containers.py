@@ -16,7 +16,7 @@ register(
             "torch": [Spelling("torch.nn.Sequential", "*args", maps={"args": "layers"}, layer=True, read=False)],
             **on_keras(
                 lambda package: [
-                    Spelling(f"{package}.Sequential", "layers=None, *, name=None", ignore=("name",), layer=True, read=False)
+                    Spelling(f"{package}.Sequential", "layers=None", layer=True, read=False)
                 ]
             ),
         },

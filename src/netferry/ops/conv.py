@@ -1,201 +1,414 @@
-"""Convolutions and transposed convolutions in one to three dimensions, as layers and as functions."""
+"""Convolutions and transposed convolutions in one to three dimensions: layers, and functions of a given kernel."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.core import Case, Conversion, OpDef, Spelling
+from netferry.ops.forms import supported, template
+from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
+from netferry.ops.shared import keras_support
 
-KERAS = {"tensorflow": "tf.keras", "keras": "keras"}
-_KERAS_REST = (
-    "data_format=None, dilation_rate=1, groups=1, activation=None, use_bias=True, kernel_initializer='glorot_uniform', "
-    "bias_initializer='zeros', kernel_regularizer=None, bias_regularizer=None, activity_regularizer=None, "
-    "kernel_constraint=None, bias_constraint=None"
-)
-_NO_MEANING = (
-    "kernel_initializer", "bias_initializer", "depthwise_initializer", "kernel_regularizer", "bias_regularizer",
-    "depthwise_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint", "depthwise_constraint", "name", "dtype",
-)  # fmt: skip
+Array = np.ndarray[Any, Any]
+
+_PADDING = Conversion("padding", {"valid": 0, "same": "same"}, {0: "valid", "valid": "valid", "same": "same"})
+"""Keras pads by rule; every other padding has become a layer or call of its own before."""
+_UPPER_PADDING = Conversion("padding", {"VALID": 0, "SAME": "same"}, {0: "VALID", "valid": "VALID", "same": "SAME"})
+_ZEROS = {"padding_mode": "zeros"}
+_INITIALIZERS = "kernel_initializer='glorot_uniform', bias_initializer='zeros'"
+_IGNORED = ("kernel_initializer", "bias_initializer")
 
 
-def each(value: Any, n: int) -> tuple[int, ...]:
-    """A number for every dimension, or the tuple given."""
+def each(value: Any, n: int) -> tuple[Any, ...]:
+    """A value for every dimension: itself, if it already is one per dimension."""
     return tuple(value) if isinstance(value, list | tuple) else (value,) * n
 
 
-def axes(n: int) -> str:
-    """The kernel's axis names: ``K1 K2``."""
+def ones(n: int) -> Any:
+    """How Keras writes a default of one per dimension."""
+    return 1 if n == 1 else (1,) * n
+
+
+def kernel_axes(n: int) -> str:
+    """The names of a kernel's axes: ``K1 K2``."""
     return " ".join(f"K{i + 1}" for i in range(n))
 
 
-def conv(n: int, x: Any, weight: Any, bias: Any = None, **a: Any) -> Any:
-    """The sum over channels and kernel positions, written out (float64 reference)."""
-    stride, dilation = each(a.get("stride", 1), n), each(a.get("dilation", 1), n)
-    groups, padding = a.get("groups", 1), a.get("padding", 0)
-    kernel = weight.shape[2:]
-    span = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+def _taps(at: Sequence[int], dilation: Sequence[int], stride: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+    """Where the tap ``at`` of the kernel meets the strided axis, for all ``sizes`` windows."""
+    starts = [a * d for a, d in zip(at, dilation, strict=True)]
+    return tuple(slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, stride, sizes, strict=True))
+
+
+def _biased(x: Array, bias: Array | None) -> Array:
+    return x if bias is None else x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
+
+
+def conv_reference(
+    x: Array, weight: Array, bias: Array | None = None, *, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+    groups: int = 1, padding_mode: str = "zeros", **unused: Any,
+) -> Array:  # fmt: skip
+    """The sum over channels and kernel positions, written out."""
+    n = x.ndim - 2
+    stride, dilation, kernel = each(stride, n), each(dilation, n), weight.shape[2:]
+    spans = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if padding == "same":
-        pads = [(s // 2, s - s // 2) for s in span]
+        pads = [(s // 2, s - s // 2) for s in spans]
     else:
         pads = [(p, p) for p in each(0 if padding == "valid" else padding, n)]
-    x = np.pad(x, [(0, 0), (0, 0), *pads])
-    size = [(x.shape[2 + i] - span[i] - 1) // stride[i] + 1 for i in range(n)]
-    out = np.zeros((x.shape[0], weight.shape[0], *size))
-    inside, outside = weight.shape[1], weight.shape[0] // groups
-    for at in product(*map(range, kernel)):
-        index = tuple(slice(at[i] * dilation[i], at[i] * dilation[i] + stride[i] * (size[i] - 1) + 1, stride[i]) for i in range(n))
-        for g in range(groups):
-            part = x[(slice(None), slice(g * inside, (g + 1) * inside), *index)]
-            taps = weight[(slice(g * outside, (g + 1) * outside), slice(None), *at)]
-            out[:, g * outside : (g + 1) * outside] += np.einsum("bi...,oi->bo...", part, taps)
-    return out if bias is None else out + bias.reshape(1, -1, *[1] * n)
-
-
-def conv_transpose(n: int, x: Any, weight: Any, bias: Any = None, **a: Any) -> Any:
-    """Every input spreads its kernel over the output (float64 reference)."""
-    stride, dilation = each(a.get("stride", 1), n), each(a.get("dilation", 1), n)
-    padding, extra = each(a.get("padding", 0), n), each(a.get("output_padding", 0), n)
-    kernel = weight.shape[2:]
-    full = [(x.shape[2 + i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 for i in range(n)]
-    out = np.zeros((x.shape[0], weight.shape[1], *[f + e for f, e in zip(full, extra, strict=True)]))
-    for at in product(*map(range, kernel)):
-        index = tuple(slice(at[i] * dilation[i], at[i] * dilation[i] + stride[i] * (x.shape[2 + i] - 1) + 1, stride[i]) for i in range(n))
-        out[(slice(None), slice(None), *index)] += np.einsum("bi...,io->bo...", x, weight[(slice(None), slice(None), *at)])
-    out = out[(slice(None), slice(None), *[slice(p, s - p) for p, s in zip(padding, out.shape[2:], strict=True)])]
-    return out if bias is None else out + bias.reshape(1, -1, *[1] * n)
-
-
-def _torch_layer(n: int, name: str, extra: str = "") -> Spelling:
-    signature = "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros'"
-    if extra:
-        signature = f"in_channels, out_channels, kernel_size, stride=1, padding=0, {extra}, groups=1, bias=True, dilation=1, padding_mode='zeros'"
-    return Spelling(
-        f"torch.nn.{name}", f"{signature}, device=None, dtype=None", {"bias": "use_bias"}, ignore=("device", "dtype"),
-        fixed={"padding_mode": "zeros"}, layer=True, call="input" if not extra else "input, output_size=None",
-        params={"weight": f"weight: {'I O' if extra else 'O I'} {axes(n)}", "bias": "bias: O"}, positional=3,
-    )  # fmt: skip
-
-
-def _with_input(spelling: Spelling) -> Spelling:
-    return replace(spelling, maps={**spelling.maps, "input": "x", "inputs": "x"})
-
-
-def _lazy(spelling: Spelling, name: str) -> Spelling:
-    signature = spelling.signature.replace("in_channels, ", "", 1)
-    return replace(spelling, path=f"torch.nn.{name}", signature=signature, write=False)
-
-
-def _keras_layer(framework: str, name: str, n: int, params: dict[str, str], signature: str = "", **options: Any) -> Spelling:
-    signature = signature or f"filters, kernel_size, strides=1, padding='valid', {_KERAS_REST}"
-    return Spelling(
-        f"{KERAS[framework]}.layers.{name}", signature, options.pop("maps"), ignore=_NO_MEANING, call="inputs", layer=True,
-        fixed={"data_format": None, "activation": None}, params=params, positional=1 if name.startswith("Depth") else 2, **options,
-    )  # fmt: skip
-
-
-_LAYER_MAPS = {"filters": "out_channels", "strides": "stride", "dilation_rate": "dilation", "inputs": "x"}
-_OPS_MAPS = {"inputs": "x", "kernel": "weight", "strides": "stride", "dilation_rate": "dilation"}
-
-
-def _functional(n: int) -> dict[str, list[Spelling]]:
-    perm = tuple([*range(2, n + 2), 1, 0])
-    moved = {"tensorflow": "tf.transpose({weight}, perm=%s)" % (perm,), "keras": "keras.ops.transpose({weight}, %s)" % (perm,)}
-    made: dict[str, list[Spelling]] = {
-        "torch": [Spelling(f"torch.nn.functional.conv{n}d", "input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1", {"input": "x"}),
-                  Spelling(f"torch.conv{n}d", "input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1", {"input": "x"}, write=False)],
-    }  # fmt: skip
-    for framework, call in (("tensorflow", "tf.nn.convolution({x}, %s, strides={stride}, padding={padding}, dilations={dilation})"),
-                            ("keras", "keras.ops.conv({x}, %s, strides={stride}, padding={padding}, dilation_rate={dilation})")):  # fmt: skip
-        made[framework] = [Spelling("", template=call % moved[framework], read=False)]
-    return made
-
-
-def _conv(n: int) -> None:
-    torch_layer = _with_input(_torch_layer(n, f"Conv{n}d"))
-    params = {"kernel": f"weight: {axes(n)} I O", "bias": "bias: O"}
-    size = (2, 4, 9, 7, 6)[: n + 2]
-    cases = [
-        Case({"x": size}, {"in_channels": 4, "out_channels": 6, "kernel_size": k, **more})
-        for k, more in (
-            (3, {}), (3, {"padding": 1}), (3, {"stride": 2, "padding": 1}), (2, {"stride": 2, "use_bias": False}),
-            (5, {"padding": 2, "stride": 1}), (3, {"dilation": 2, "padding": 2}), (3, {"groups": 2}), (3, {"padding": "same"}),
+    mode = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}[padding_mode]
+    x = np.pad(x, [(0, 0), (0, 0), *pads], mode=mode)  # type: ignore[call-overload]
+    sizes = [(x.shape[2 + i] - spans[i] - 1) // stride[i] + 1 for i in range(n)]
+    parts = zip(np.split(x, groups, 1), np.split(weight, groups), strict=True)
+    outputs = []
+    for part, kernels in parts:
+        taps = (
+            np.einsum("bi...,oi->bo...", part[(..., *_taps(at, dilation, stride, sizes))], kernels[(..., *at)])
+            for at in product(*map(range, kernel))
         )
-    ]  # fmt: skip
-    register(OpDef(
-        f"conv{n}d",
-        "x, *, in_channels=..., out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, use_bias=True",
-        f"Convolution over {n} spatial dimensions with zero padding.", layout="channels",
-        reference=lambda x, *, weight, bias=None, **a: conv(n, x, weight, bias, **a),
-        params={"weight": f"O I {axes(n)}", "bias": "O"}, optional={"bias": "use_bias"},
-        spellings={
-            "torch": [torch_layer, _lazy(torch_layer, f"LazyConv{n}d")],
-            **{f: [_keras_layer(f, f"Conv{n}D", n, params, maps=_LAYER_MAPS)] for f in KERAS},
-        },
-        cases=cases,
-    ))  # fmt: skip
-    register(OpDef(
-        f"conv{n}d_with", "x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1",
-        f"Convolution over {n} spatial dimensions with a kernel given as a tensor.", layout="channels",
-        reference=lambda x, weight, bias=None, **a: conv(n, x, weight, bias, **a), spellings=_functional(n),
-        cases=[Case({"x": size, "weight": (6, 4, *[3] * n)}, {"padding": 0}), Case({"x": size, "weight": (6, 4, *[3] * n)}, {"padding": 1, "stride": 1})],
-    ))  # fmt: skip
+        outputs.append(sum(taps, np.zeros(())))
+    return _biased(np.concatenate(outputs, 1), bias)
 
 
-def _depthwise(n: int) -> None:
-    signature = (
-        "kernel_size, strides=1, padding='valid', depth_multiplier=1, data_format=None, dilation_rate=1, activation=None, "
-        "use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros', depthwise_regularizer=None, "
-        "bias_regularizer=None, activity_regularizer=None, depthwise_constraint=None, bias_constraint=None"
+def conv_transpose_reference(
+    x: Array, weight: Array, bias: Array | None = None, *, stride: Any = 1, padding: Any = 0, output_padding: Any = 0,
+    dilation: Any = 1, groups: int = 1, **unused: Any,
+) -> Array:  # fmt: skip
+    """Every input spreads its kernel over the output; ``padding`` is cut off the result."""
+    n, sizes, kernel = x.ndim - 2, x.shape[2:], weight.shape[2:]
+    stride, dilation, padding, extra = (each(a, n) for a in (stride, dilation, padding, output_padding))
+    full = [(sizes[i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 + extra[i] for i in range(n)]
+    outputs = []
+    for part, kernels in zip(np.split(x, groups, 1), np.split(weight, groups), strict=True):
+        out = np.zeros((x.shape[0], weight.shape[1], *full))
+        for at in product(*map(range, kernel)):
+            out[(..., *_taps(at, dilation, stride, sizes))] += np.einsum("bi...,io->bo...", part, kernels[(..., *at)])
+        outputs.append(out[(..., *(slice(p, f - p) for p, f in zip(padding, full, strict=True)))])
+    return _biased(np.concatenate(outputs, 1), bias)
+
+
+def _torch_layers(n: int, name: str, rest: str, layout: str, call: str = "input") -> list[Spelling]:
+    """The layer and its lazy form."""
+    options: dict[str, Any] = {
+        "typed": True,
+        "params": {"weight": f"weight: {layout} {kernel_axes(n)}", "bias": "bias: O"},
+        "call": call,
+        "maps": {"bias": "use_bias"},
+        "fixed": {"output_size": None} if "output_size" in call else {},
+    }
+    return [
+        torch_layer(f"{name}{n}d", f"in_channels, out_channels, kernel_size, {rest}", positional=3, **options),
+        torch_layer(f"Lazy{name}{n}d", f"out_channels, kernel_size, {rest}", write=False, **options),
+    ]
+
+
+def _torch_functions(name: str, rest: str) -> list[Spelling]:
+    return [
+        functional(name, f"weight, bias=None, {rest}"),
+        Spelling(f"torch.{name}", f"input, weight, bias=None, {rest}", maps={"input": "x"}, write=False),
+    ]
+
+
+def _keras_conv(n: int, package: str) -> list[Spelling]:
+    one = ones(n)
+    return [
+        keras_layer(
+            package,
+            f"Conv{n}D",
+            f"filters, kernel_size, strides={one}, padding='valid', data_format=None, dilation_rate={one}, groups=1, "
+            f"activation=None, use_bias=True, {_INITIALIZERS}",
+            maps={
+                "filters": "out_channels",
+                "strides": "stride",
+                "padding": _PADDING,
+                "dilation_rate": "dilation",
+            },
+            ignore=_IGNORED,
+            params={"kernel": f"weight: {kernel_axes(n)} I O", "bias": "bias: O"},
+            when=_ZEROS,
+            positional=2,
+        )
+    ]
+
+
+def _register_conv(n: int) -> None:
+    shape = (2, 4, 9, 7, 6)[: n + 2]
+    base = {"in_channels": 4, "out_channels": 6}
+    uneven = {"kernel_size": (1, 3, 2)[:n], "padding": (0, 1, 2)[:n], "stride": (1, 2, 1)[:n]}
+    rest = "stride=1, padding=0, dilation=1, groups=1, bias=True, padding_mode='zeros'"
+    register(
+        OpDef(
+            f"conv{n}d",
+            f"x, *, in_channels=..., out_channels, kernel_size, {rest.replace('bias', 'use_bias')}",
+            f"Convolution (cross-correlation) over {n} spatial dimensions; padding is 'same', 'valid' or added on both sides.",
+            layout="channels",
+            reference=conv_reference,
+            params={"weight": f"O I {kernel_axes(n)}", "bias": "O"},
+            optional={"bias": "use_bias"},
+            spellings={
+                "torch": _torch_layers(n, "Conv", rest, "O I"),
+                **on_keras(lambda package: _keras_conv(n, package)),
+            },
+            cases=[
+                Case({"x": shape}, base | {"kernel_size": 3}),
+                Case({"x": shape}, base | {"kernel_size": 3, "padding": 1, "use_bias": False}),
+                Case({"x": shape}, base | {"kernel_size": 3, "padding": 1, "stride": 2}),
+                Case({"x": shape}, base | {"kernel_size": 2, "padding": 1, "stride": 2}),
+                Case({"x": shape}, base | {"kernel_size": 4, "padding": "same"}),
+                Case({"x": shape}, base | {"kernel_size": 3, "padding": 2, "dilation": 2}),
+                Case({"x": shape}, base | {"kernel_size": 3, "dilation": 2}),
+                Case({"x": shape}, base | uneven),
+                Case({"x": shape}, base | {"kernel_size": 3, "groups": 2, "padding": 1}),
+                *(
+                    Case({"x": shape}, base | {"kernel_size": 3, "padding": 2, "padding_mode": mode})
+                    for mode in ("reflect", "replicate", "circular")
+                ),
+            ],
+        )
     )
-    maps = {"strides": "stride", "dilation_rate": "dilation", "inputs": "x"}
-    params = {"kernel": f"weight: {axes(n)} I M", "bias": "bias: O"}
-
-    def reference(x: Any, *, weight: Any, bias: Any = None, depth_multiplier: int = 1, **a: Any) -> Any:
-        return conv(n, x, weight, bias, **(a | {"groups": x.shape[1]}))
-
-    register(OpDef(
-        f"depthwise_conv{n}d",
-        "x, *, kernel_size, stride=1, padding=0, depth_multiplier=1, dilation=1, use_bias=True, in_channels=...",
-        "Convolution of every channel with kernels of its own.", layout="channels", reference=reference,
-        params={"weight": f"(I M) 1 {axes(n)}", "bias": "O"}, optional={"bias": "use_bias"},
-        spellings={f: [_keras_layer(f, f"DepthwiseConv{n}D", n, params, signature, maps=maps)] for f in KERAS},
-    ))  # fmt: skip
 
 
-def _transposed(n: int) -> None:
-    signature = (
-        "filters, kernel_size, strides=1, padding='valid', data_format=None, dilation_rate=1, activation=None, "
-        "use_bias=True, kernel_initializer='glorot_uniform', bias_initializer='zeros', kernel_regularizer=None, "
-        "bias_regularizer=None, activity_regularizer=None, kernel_constraint=None, bias_constraint=None"
+def _register_conv_function(n: int) -> None:
+    perm = (*range(2, n + 2), 1, 0)
+    options = "strides={stride}, padding={padding}"
+    # Without it TensorFlow has no gradient in three dimensions.
+    order = ", data_format='NDHWC'" if n == 3 else ""
+
+    def on_ops(package: str, transpose: str) -> Spelling:
+        return template(
+            f"{package}.ops.conv({{x}}, {transpose}({{weight}}, {perm}), {options}, dilation_rate={{dilation}})",
+            maps={"padding": _PADDING},
+        )
+
+    shape = (2, 4, 9, 7, 6)[: n + 2]
+    weight = (6, 4, *(3, 2, 1)[:n])
+    register(
+        OpDef(
+            f"conv{n}d_with",
+            "x, weight, bias=None, *, stride=1, padding=0, dilation=1, groups=1",
+            f"Convolution over {n} spatial dimensions with a given kernel.",
+            layout="channels",
+            reference=conv_reference,
+            spellings={
+                "torch": _torch_functions(f"conv{n}d", "stride=1, padding=0, dilation=1, groups=1"),
+                "tensorflow": [
+                    template(
+                        f"tf.nn.convolution({{x}}, tf.transpose({{weight}}, {perm}), {options}, dilations={{dilation}}{order})",
+                        maps={"padding": _UPPER_PADDING},
+                        when={"groups": 1},
+                    ),
+                    on_ops("tf.keras", "tf.transpose"),
+                ],
+                "keras": [on_ops("keras", "keras.ops.transpose")],
+            },
+            cases=[
+                Case({"x": shape, "weight": weight}),
+                Case({"x": shape, "weight": weight, "bias": (6,)}, {"padding": 1, "stride": 2}),
+                Case({"x": shape, "weight": weight}, {"padding": "same", "dilation": 2}),
+                Case({"x": shape, "weight": (6, 2, *weight[2:]), "bias": (6,)}, {"groups": 2, "padding": (1, 0, 2)[:n]}),
+            ],
+        )
     )
-    torch_layer = _with_input(_torch_layer(n, f"ConvTranspose{n}d", "output_padding=0"))
-    torch_layer = replace(torch_layer, fixed={"padding_mode": "zeros", "output_size": None, "groups": 1})
-    params = {"kernel": f"weight: {axes(n)} O I", "bias": "bias: O"}
-    size = (2, 4, 5, 6, 3)[: n + 2]
-    register(OpDef(
-        f"conv_transpose{n}d",
-        "x, *, in_channels=..., out_channels, kernel_size, stride=1, padding=0, output_padding=0, dilation=1, use_bias=True",
-        f"Transposed convolution over {n} spatial dimensions; ``padding`` is cut off the full result.", layout="channels",
-        reference=lambda x, *, weight, bias=None, **a: conv_transpose(n, x, weight, bias, **a),
-        params={"weight": f"I O {axes(n)}", "bias": "O"}, optional={"bias": "use_bias"},
-        spellings={
-            "torch": [torch_layer, _lazy(torch_layer, f"LazyConvTranspose{n}d")],
-            **{f: [_keras_layer(f, f"Conv{n}DTranspose", n, params, signature, maps=_LAYER_MAPS)] for f in KERAS},
-        },
-        cases=[
-            Case({"x": size}, {"in_channels": 4, "out_channels": 6, "kernel_size": k, **more})
-            for k, more in ((3, {}), (2, {"stride": 2}), (4, {"stride": 2, "padding": 1}), (3, {"stride": 2, "padding": 1, "output_padding": 1}))
-        ],
-    ))  # fmt: skip
+
+
+def _register_depthwise(n: int) -> None:
+    """What Keras has a layer of its own for: every channel has one kernel."""
+    one = ones(n)
+    params = {"weight": f"weight: I 1 {kernel_axes(n)}", "bias": "bias: I"}
+
+    def in_keras(package: str) -> list[Spelling]:
+        return [
+            keras_layer(
+                package,
+                f"DepthwiseConv{n}D",
+                f"kernel_size, strides={one}, padding='valid', depth_multiplier=1, data_format=None, dilation_rate={one}, "
+                "activation=None, use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros'",
+                maps={"strides": "stride", "padding": _PADDING, "dilation_rate": "dilation"},
+                ignore=("depthwise_initializer", "bias_initializer"),
+                fixed={"depth_multiplier": 1},
+                params={"kernel": f"weight: {kernel_axes(n)} I 1", "bias": "bias: I"},
+                when=_ZEROS,
+            )
+        ]
+
+    shape = (2, 4, 9, 7)[: n + 2]
+    register(
+        OpDef(
+            f"depthwise_conv{n}d",
+            "x, *, in_channels=..., kernel_size, stride=1, padding=0, dilation=1, use_bias=True, padding_mode='zeros'",
+            f"Convolution over {n} spatial dimensions of every channel by itself.",
+            layout="channels",
+            reference=lambda x, **a: conv_reference(x, groups=x.shape[1], **a),
+            params={"weight": f"I 1 {kernel_axes(n)}", "bias": "I"},
+            optional={"bias": "use_bias"},
+            spellings={
+                "torch": [
+                    template(
+                        f"torch.nn.Conv{n}d({{in_channels}}, {{in_channels}}, {{kernel_size}}, stride={{stride}}, "
+                        "padding={padding}, dilation={dilation}, groups={in_channels}, bias={use_bias})",
+                        layer=True,
+                        params=params,
+                        maps={"input": "x"},
+                        call="input",
+                    )
+                ],
+                **on_keras(in_keras),
+            },
+            cases=[
+                Case({"x": shape}, {"in_channels": 4, "kernel_size": 3}),
+                Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "padding": 1, "stride": 2, "use_bias": False}),
+                Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "padding": 2, "dilation": 2}),
+            ],
+        )
+    )
+
+
+_GROUPED_TRANSPOSE = '''
+class GroupedConvTranspose(keras.layers.Layer):
+    """A transposed convolution in groups of channels, each with kernels of its own."""
+
+    def __init__(
+        self, filters, kernel_size, strides=1, padding="valid", output_padding=None, dilation_rate=1, groups=1, use_bias=True, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.options = {
+            "strides": strides, "padding": padding, "output_padding": output_padding, "dilation_rate": dilation_rate
+        }
+        self.groups = groups
+        self.use_bias = use_bias
+
+    def build(self, input_shape):
+        rank = len(input_shape) - 2
+        size = (self.kernel_size,) * rank if isinstance(self.kernel_size, int) else tuple(self.kernel_size)
+        self.kernel = self.add_weight(shape=(*size, self.filters // self.groups, input_shape[-1]), name="kernel")
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias") if self.use_bias else None
+
+    def call(self, inputs):
+        parts = zip(keras.ops.split(inputs, self.groups, axis=-1), keras.ops.split(self.kernel, self.groups, axis=-1))
+        x = keras.ops.concatenate([keras.ops.conv_transpose(x, kernel, **self.options) for x, kernel in parts], axis=-1)
+        return x if self.bias is None else x + self.bias
+'''
+keras_support("GroupedConvTranspose", _GROUPED_TRANSPOSE)
+
+_TRANSPOSE_FUNCTION = '''
+def conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Transposed convolution of channels-last data with a kernel of shape (inputs, outputs / groups, *sizes).
+
+    ``padding`` is cut off both sides of the result, ``output_padding`` added at its end.
+    """
+    rank = len(x.shape) - 2
+    kernel = keras.ops.transpose(weight, (*range(2, rank + 2), 1, 0))
+    parts = zip(keras.ops.split(x, groups, axis=-1), keras.ops.split(kernel, groups, axis=-1))
+    x = keras.ops.concatenate(
+        [keras.ops.conv_transpose(part, k, stride, "valid", output_padding, dilation_rate=dilation) for part, k in parts],
+        axis=-1,
+    )
+    padding = (padding,) * rank if isinstance(padding, int) else padding
+    x = x[(slice(None), *(slice(p, size - p) for p, size in zip(padding, x.shape[1:-1])))]
+    return x if bias is None else x + bias
+'''
+keras_support("conv_transpose", _TRANSPOSE_FUNCTION)
+
+
+def _transposed_layers(n: int, package: str) -> list[Spelling]:
+    one = ones(n)
+    maps = {
+        "filters": "out_channels",
+        "strides": "stride",
+        "padding": _PADDING,
+        "dilation_rate": "dilation",
+    }
+    params = {"kernel": f"weight: {kernel_axes(n)} O I", "bias": "bias: O"}
+    # Keras itself puts these two in another order in three dimensions.
+    two = "data_format=None, output_padding=None" if n == 3 else "output_padding=None, data_format=None"
+    return [
+        keras_layer(
+            package,
+            f"Conv{n}DTranspose",
+            f"filters, kernel_size, strides={one}, padding='valid', {two}, dilation_rate={one}, activation=None, "
+            f"use_bias=True, {_INITIALIZERS}",
+            maps=maps,
+            ignore=_IGNORED,
+            params=params,
+            when={"groups": 1},
+            positional=2,
+        ),
+        support_layer(
+            "GroupedConvTranspose",
+            "filters, kernel_size, strides=1, padding='valid', output_padding=None, dilation_rate=1, groups=1, use_bias=True",
+            maps=maps,
+            params=params,
+            positional=2,
+        ),
+    ]
+
+
+def _register_transpose(n: int) -> None:
+    rest = "stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode='zeros'"
+    shape = (2, 4, 5, 6, 3)[: n + 2]
+    base = {"in_channels": 4, "out_channels": 6}
+    dilated = "TensorFlow dilates transposed convolutions on GPUs only"
+    skip = dict.fromkeys(("tensorflow", "keras"), dilated)
+    register(
+        OpDef(
+            f"conv_transpose{n}d",
+            f"x, *, in_channels=..., out_channels, kernel_size, {rest.replace('bias', 'use_bias')}",
+            f"Transposed convolution over {n} spatial dimensions; padding is cut off the result on both sides.",
+            layout="channels",
+            reference=conv_transpose_reference,
+            params={"weight": f"I O {kernel_axes(n)}", "bias": "O"},
+            optional={"bias": "use_bias"},
+            spellings={
+                "torch": _torch_layers(n, "ConvTranspose", rest, "I O", "input, output_size=None"),
+                **on_keras(lambda package: _transposed_layers(n, package)),
+            },
+            cases=[
+                Case({"x": shape}, base | {"kernel_size": 2, "stride": 2}),
+                Case({"x": shape}, base | {"kernel_size": 4, "stride": 2, "padding": 1, "use_bias": False}),
+                Case({"x": shape}, base | {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}),
+                Case({"x": shape}, base | {"kernel_size": 3, "padding": 1}),
+                Case({"x": shape}, base | {"kernel_size": 2, "stride": 3}),
+                Case({"x": shape}, base | {"kernel_size": 3, "stride": 2, "output_padding": 1}),
+                Case({"x": shape}, base | {"kernel_size": 3, "stride": 2, "padding": 1, "groups": 2}),
+                Case({"x": shape}, base | {"kernel_size": 2, "padding": 1, "dilation": 2}, skip=skip),
+            ],
+        )
+    )
+    options = "stride=1, padding=0, output_padding=0, groups=1, dilation=1"
+    call = supported("conv_transpose", f"x, weight, bias=None, {options}")
+    register(
+        OpDef(
+            f"conv_transpose{n}d_with",
+            f"x, weight, bias=None, *, {options}",
+            f"Transposed convolution over {n} spatial dimensions with a given kernel.",
+            layout="channels",
+            reference=conv_transpose_reference,
+            spellings={
+                "torch": _torch_functions(f"conv_transpose{n}d", options),
+                "tensorflow": [call],
+                "keras": [call],
+            },
+            cases=[
+                Case({"x": shape, "weight": (4, 3, *(2, 3, 1)[:n])}),
+                Case(
+                    {"x": shape, "weight": (4, 3, *(3, 3, 3)[:n]), "bias": (6,)},
+                    {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2},
+                ),
+            ],
+        )
+    )
 
 
 for _n in (1, 2, 3):
-    _conv(_n)
-    _transposed(_n)
-for _n in (1, 2):
-    _depthwise(_n)
+    _register_conv(_n)
+    _register_conv_function(_n)
+    _register_transpose(_n)
+    if _n < 3:
+        _register_depthwise(_n)

@@ -1,64 +1,126 @@
-"""Dropout, as layers and as functions."""
+"""Dropout of single values and of whole channels, as layers and as functions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from netferry.ops.core import Case, OpDef, Spelling
-from netferry.ops.forms import template
+from netferry.ops.forms import supported, template
+from netferry.ops.layer_forms import functional, keras_layer, on_keras, torch_layer
 from netferry.ops.registry import register
+from netferry.ops.shared import keras_support
 
-_KERAS = {"tensorflow": "tf.keras", "keras": "keras"}
-_CALL = {"tensorflow": "tf.nn.dropout({x}, {rate})", "keras": "keras.random.dropout({x}, {rate})"}
+_CALLS = {"tensorflow": "tf.nn.dropout", "keras": "keras.random.dropout"}
+_SHAPES = {"tensorflow": "tf.shape", "keras": "keras.ops.shape"}
 
 
-def _layer(name: str, path: str, keras: str, doc: str, extra: str = "seed=None, name=None, dtype=None") -> None:
-    register(OpDef(
-        name, "x, *, rate=0.5", doc, layout="dropout", reference=lambda x, **_: x, stochastic=True,
+def _reference(x: Any, **unused: Any) -> Any:
+    """What dropout does outside training."""
+    return x
+
+
+def _layer(name: str) -> list[Spelling]:
+    return [torch_layer(name, "p=0.5, inplace=False", maps={"p": "rate"}, ignore=("inplace",))]
+
+
+def _function(name: str, training: bool) -> Spelling:
+    return functional(
+        name, f"p=0.5, training={training}, inplace=False", maps={"p": "rate"}, ignore=("inplace",)
+    )
+
+
+def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
+    """The function with a rate of zero outside training, which leaves the values alone."""
+    tail = f", noise_shape={noise_shape})" if noise_shape else ")"
+    call = f"{_CALLS[framework]}({{x}}, {{rate}}"
+    return [
+        template(call + tail, when={"training": True}),
+        template("{x}", when={"training": False}),
+        template(f"{call} if {{training}} else 0.0{tail}"),
+    ]
+
+
+def _in_keras(package: str, name: str, signature: str) -> list[Spelling]:
+    return [keras_layer(package, name, signature, ignore=("noise_shape", "seed"))]
+
+
+_OUTSIDE_TRAINING = {"rate": 0.3, "training": False}
+_LAYERS = on_keras(lambda package: _in_keras(package, "Dropout", "rate, noise_shape=None, seed=None"))
+register(
+    OpDef(
+        "dropout",
+        "x, *, rate=0.5, training=True",
+        "Sets random values to zero in training, and scales up the others.",
+        layout="dropout",
+        reference=_reference,
         spellings={
-            "torch": [Spelling(f"torch.nn.{path}", "p=0.5, inplace=False", {"p": "rate", "input": "x"}, ignore=("inplace",), layer=True, call="input")],
-            **{f: [Spelling(f"{k}.layers.{keras}", f"rate, {extra}", {"inputs": "x"}, ignore=("seed", "name", "dtype", "noise_shape"), layer=True, call="inputs")]
-               for f, k in _KERAS.items()},
+            "torch": [
+                *_layer("Dropout"),
+                _function("dropout", training=True),
+                Spelling("torch.dropout", "input, p, train", maps={"input": "x", "p": "rate", "train": "training"}, write=False),
+            ],
+            **{framework: [*_LAYERS[framework], *_calls(framework)] for framework in _CALLS},
         },
-        cases=[Case({"x": (2, 3, 4, 5)[: 4 if "2" in name else 3]}, {"rate": 0.3})],
-    ))  # fmt: skip
+        cases=[Case({"x": (2, 3, 4)}, _OUTSIDE_TRAINING)],
+    )
+)
 
 
-_layer("dropout", "Dropout", "Dropout", "Sets values to zero at random in training, and scales up the rest.", "noise_shape=None, seed=None")
-_layer("alpha_dropout", "AlphaDropout", "AlphaDropout", "Dropout that keeps mean and variance of SELU networks.", "noise_shape=None, seed=None")
+def _register_channels(n: int) -> None:
+    """Dropout of whole channels."""
+    layers = on_keras(
+        lambda package: _in_keras(
+            package, f"SpatialDropout{n}D", "rate, seed=None" if n == 1 else "rate, data_format=None, seed=None"
+        )
+    )
+    ones = "".join(["1, "] * n)
+    shapes = {f: f"({shape}({{x}})[0], {ones}{shape}({{x}})[-1])" for f, shape in _SHAPES.items()}
+    register(
+        OpDef(
+            f"dropout{n}d",
+            "x, *, rate=0.5, training=True",
+            "Sets random channels to zero in training, and scales up the others.",
+            layout="channels",
+            reference=_reference,
+            spellings={
+                "torch": [*_layer(f"Dropout{n}d"), _function(f"dropout{n}d", training=True)],
+                **{f: [*layers[f], *_calls(f, shapes[f])] for f in _CALLS},
+            },
+            cases=[Case({"x": (2, 3, 4, 5, 6)[: n + 2]}, _OUTSIDE_TRAINING)],
+        )
+    )
+
+
 for _n in (1, 2, 3):
-    _layer(f"dropout{_n}d", f"Dropout{_n}d", f"SpatialDropout{_n}D", "Drops whole channels.")
+    _register_channels(_n)
 
-
-def _functional(name: str, *paths: str) -> None:
-    register(OpDef(
-        name, "x, *, rate=0.5, training=True", "Dropout as a function; ``training`` switches it.", layout="dropout",
-        reference=lambda x, **_: x, stochastic=True,
-        spellings={
-            "torch": [Spelling(f"torch.{p}", "input, p=0.5, training=True, inplace=False", {"input": "x", "p": "rate"}, ignore=("inplace",), write=i == 0)
-                      for i, p in enumerate(paths)],
-            **{f: [template(c, when={"training": True}), template(c + " if {training} else {x}")] for f, c in _CALL.items()},
-        },
-    ))  # fmt: skip
-
-
-_functional("dropout_function", "nn.functional.dropout", "dropout")
-
-
-def channel_noise(n: int) -> Any:
-    """Drops channels in the function form: one decision per sample and channel."""
-    shape = {"tensorflow": "(tf.shape({x})[0], *[1] * %d, {x}.shape[-1])" % n, "keras": "(keras.ops.shape({x})[0], *[1] * %d, {x}.shape[-1])" % n}
-    register(OpDef(
-        f"dropout{n}d_function", "x, *, rate=0.5, training=True", "Drops whole channels; ``training`` switches it.", layout="channels",
-        reference=lambda x, **_: x, stochastic=True,
-        spellings={
-            "torch": [Spelling(f"torch.nn.functional.dropout{n}d", "input, p=0.5, training=True, inplace=False", {"input": "x", "p": "rate"}, ignore=("inplace",))],
-            "tensorflow": [template("tf.nn.dropout({x}, {rate}, noise_shape=%s) if {training} else {x}" % shape["tensorflow"])],
-            "keras": [template("keras.random.dropout({x}, {rate}, noise_shape=%s) if {training} else {x}" % shape["keras"])],
-        },
-    ))  # fmt: skip
-    return None
-
-
-for _n in (1, 2, 3):
-    channel_noise(_n)
+keras_support(
+    "alpha_dropout",
+    '''
+def alpha_dropout(x, rate, training=False):
+    """Dropout that keeps mean and variance of what a SELU gives: dropped values become its lowest one."""
+    if not training or rate == 0:
+        return x
+    lowest = -1.7580993408473766
+    kept = keras.random.uniform(keras.ops.shape(x), dtype=x.dtype) >= rate
+    scale = ((1 - rate) * (1 + rate * lowest**2)) ** -0.5
+    return scale * keras.ops.where(kept, x, lowest) - scale * lowest * rate
+''',
+)
+_ALPHA = on_keras(
+    lambda package: [
+        *_in_keras(package, "AlphaDropout", "rate, noise_shape=None, seed=None"),
+        supported("alpha_dropout", "x, rate, training=False", positional=2),
+    ]
+)
+register(
+    OpDef(
+        "alpha_dropout",
+        "x, *, rate=0.5, training=False",
+        "Dropout that keeps mean and variance of what a SELU gives.",
+        layout="dropout",
+        reference=_reference,
+        spellings={"torch": [*_layer("AlphaDropout"), _function("alpha_dropout", training=False)], **_ALPHA},
+        cases=[Case({"x": (2, 3, 4)}, {"rate": 0.3})],
+    )
+)

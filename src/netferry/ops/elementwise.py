@@ -274,7 +274,7 @@ register(
         cases=[Case({"x": (2, 3), "other": (3,)}), Case({"x": (2, 3), "other": (3,)}, {"alpha": 2.5})],
     )
 )
-_ROUNDED = {None: lambda x: x, "floor": np.floor, "trunc": np.trunc}
+_ROUNDED: dict[str | None, Reference] = {None: lambda x: x, "floor": np.floor, "trunc": np.trunc}
 register(
     OpDef(
         "div",

@@ -395,7 +395,7 @@ def _cosine(x: Any, other: Any, axes: int = 1, epsilon: float = 1e-8) -> Any:
 def _register_distances() -> None:
     maps = {"x1": "x", "x2": "other", "dim": "axes", "eps": "epsilon", "keepdim": "keepdims"}
     lengths = "keras.ops.norm(X - Y + {epsilon}, ord={p}, axis=-1, keepdims={keepdims})"
-    for name, layer, rest, signature, layout, reference, text, support, cases in (
+    table: Sequence[tuple[str, str, str, str, str, Callable[..., Any], str, str, Sequence[Mapping[str, Any]]]] = (
         (
             "cosine_similarity",
             "CosineSimilarity",
@@ -420,7 +420,8 @@ def _register_distances() -> None:
             "",
             ({}, {"p": 1.0}, {"epsilon": 0.1, "keepdims": True}),
         ),
-    ):
+    )
+    for name, layer, rest, signature, layout, reference, text, support, cases in table:
         register(
             OpDef(
                 name,

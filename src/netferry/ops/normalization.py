@@ -1,222 +1,662 @@
-"""Normalisation layers and functions."""
+"""Normalisation over batches, layers, groups, single instances, neighbouring channels and vectors."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, complement
-from netferry.ops.forms import template
-from netferry.ops.registry import register
-from netferry.ops.shared import keras_support
+from netferry.ops.core import Case, OpDef, Spelling, Support, complement
+from netferry.ops.forms import supported, template
+from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
+from netferry.ops.registry import register, register_support
+from netferry.ops.shared import keras_support, tensorflow_text
 
-KERAS = {"tensorflow": "tf.keras", "keras": "keras"}
-_KERAS_REST = (
-    "beta_initializer='zeros', gamma_initializer='ones', moving_mean_initializer='zeros', moving_variance_initializer='ones', "
-    "beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, gamma_constraint=None, synchronized=False"
-)
-_NO_MEANING = tuple(p.split("=")[0] for p in _KERAS_REST.split(", "))
-_AFFINE = (
-    "beta_initializer='zeros', gamma_initializer='ones', beta_regularizer=None, gamma_regularizer=None, beta_constraint=None, "
-    "gamma_constraint=None"
-)
-_AFFINE_NAMES = tuple(p.split("=")[0] for p in _AFFINE.split(", "))
+Array = np.ndarray[Any, Any]
 
-
-def _shaped(vector: Any, like: Any) -> Any:
-    return vector.reshape(1, -1, *[1] * (like.ndim - 2))
+_STARTS = "beta_initializer='zeros', gamma_initializer='ones'"
+_IGNORED = ("beta_initializer", "gamma_initializer")
+_EPS = {"eps": "epsilon"}
+_NO_GRADIENT = {"torch": "running statistics take no gradient"}
+_SCALE_AND_SHIFT = {"scale": "affine", "center": "use_bias"}
+_OWN = {"weight": "weight: C", "bias": "bias: C"}
+_KERAS_OWN = {"gamma": "weight: C", "beta": "bias: C"}
+_CHANNELS = {"weight": "C", "bias": "C"}
+_OPTIONAL = {"weight": "affine", "bias": "affine use_bias"}
 
 
-def normalised(x: Any, mean: Any, variance: Any, epsilon: float, weight: Any = None, bias: Any = None) -> Any:
-    """``(x - mean) / sqrt(variance + epsilon)``, scaled and shifted per channel (axis 1)."""
-    out = (x - mean) / np.sqrt(variance + epsilon)
-    out = out if weight is None else out * _shaped(weight, x)
-    return out if bias is None else out + _shaped(bias, x)
+def _channelwise(values: Array, x: Array) -> Array:
+    return values.reshape(1, -1, *[1] * (x.ndim - 2))
 
 
-def _batch_norm(x: Any, *, weight: Any = None, bias: Any = None, running_mean: Any, running_var: Any, epsilon: float = 1e-5, **_: Any) -> Any:
-    return normalised(x, _shaped(running_mean, x), _shaped(running_var, x), epsilon, weight, bias)
+def _affine(x: Array, weight: Array | None, bias: Array | None) -> Array:
+    x = x if weight is None else x * _channelwise(weight, x)
+    return x if bias is None else x + _channelwise(bias, x)
 
 
-def _batch(n: int) -> None:
-    rest = "eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, device=None, dtype=None"
-    params = {k: f"{k}: C" for k in ("weight", "bias", "running_mean", "running_var")}
-
-    def torch(path: str, signature: str, *, write: bool = True) -> Spelling:
-        return Spelling(
-            f"torch.nn.{path}", signature, {"eps": "epsilon", "momentum": complement("momentum"), "input": "x"},
-            ignore=("device", "dtype", "process_group"), fixed={"track_running_stats": True}, layer=True, call="input", params=params, write=write,
-        )  # fmt: skip
-
-    spellings = [torch(f"BatchNorm{n}d", f"num_features, {rest}"), torch(f"LazyBatchNorm{n}d", rest, write=False)]
-    if n == 2:
-        spellings.append(torch("SyncBatchNorm", f"num_features, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, process_group=None, device=None, dtype=None", write=False))
-    size = (3, 4, 5, 2, 6)[: n + 2]
-    register(OpDef(
-        f"batch_norm{n}d", "x, *, num_features=..., epsilon=1e-5, momentum=0.9, affine=True",
-        "Normalises channels with statistics of the batch in training, with running ones otherwise (``momentum``: share of the old value kept).",
-        layout="channels", reference=_batch_norm, params={k: "C" for k in params}, buffers=("running_mean", "running_var"),
-        optional={"weight": "affine", "bias": "affine"},
-        spellings={
-            "torch": spellings,
-            **{f: [Spelling(f"{k}.layers.BatchNormalization", f"axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True, {_KERAS_REST}",
-                            {"center": "affine", "scale": "affine", "inputs": "x"}, ignore=_NO_MEANING, fixed={"axis": -1}, layer=True,
-                            call="inputs", positional=0,
-                            params={"gamma": "weight: C", "beta": "bias: C", "moving_mean": "running_mean: C", "moving_variance": "running_var: C"})]
-               for f, k in KERAS.items()},
-        },
-        cases=[Case({"x": size}, {"num_features": 4}), Case({"x": size}, {"num_features": 4, "epsilon": 1e-3, "momentum": 0.7}),
-               Case({"x": size}, {"num_features": 4, "affine": False})],
-    ))  # fmt: skip
+def _standardised(x: Array, axes: Sequence[int], epsilon: float) -> Array:
+    mean, variance = x.mean(tuple(axes), keepdims=True), x.var(tuple(axes), keepdims=True)
+    return (x - mean) / np.sqrt(variance + epsilon)  # type: ignore[no-any-return]
 
 
-def _layer_norm(x: Any, *, weight: Any = None, bias: Any = None, normalized_shape: Any = None, epsilon: float = 1e-5, **_: Any) -> Any:
-    count = len(normalized_shape) if isinstance(normalized_shape, list | tuple) else 1
-    axes = tuple(range(x.ndim - count, x.ndim))
-    out = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + epsilon)
-    out = out if weight is None else out * weight
-    return out if bias is None else out + bias
+def _torch(name: str, signature: str, maps: Mapping[str, Any], **options: Any) -> Spelling:
+    """A channel-wise layer; PyTorch lists ``bias`` behind ``dtype``."""
+    return torch_layer(
+        name,
+        f"{signature}, device=None, dtype=None, *, bias=True",
+        maps={**_EPS, "bias": "use_bias", **maps},
+        ignore=("device", "dtype", *options.pop("ignore", ())),
+        params={**_OWN, **options.pop("params", {})},
+        **options,
+    )
 
 
-register(OpDef(
-    "layer_norm", "x, *, normalized_shape=..., epsilon=1e-5, affine=True, use_bias=True", "Normalises over the last axes.", layout="last",
-    reference=_layer_norm, params={"weight": "C", "bias": "C"}, optional={"weight": "affine", "bias": "affine"},
-    spellings={
-        "torch": [Spelling("torch.nn.LayerNorm", "normalized_shape, eps=1e-05, elementwise_affine=True, bias=True, device=None, dtype=None",
-                           {"eps": "epsilon", "elementwise_affine": "affine", "bias": "use_bias", "input": "x"}, ignore=("device", "dtype"), layer=True, call="input",
-                           params={"weight": "weight: C", "bias": "bias: C"})],
-        **{f: [Spelling(f"{k}.layers.LayerNormalization", f"axis=-1, epsilon=0.001, center=True, scale=True, {_AFFINE}",
-                        {"center": "affine", "scale": "affine", "inputs": "x"}, ignore=_AFFINE_NAMES, fixed={"axis": -1}, when={"use_bias": True},
-                        layer=True, call="inputs", positional=0, params={"gamma": "weight: C", "beta": "bias: C"})] for f, k in KERAS.items()},
-    },
-    cases=[Case({"x": (2, 3, 5)}, {"normalized_shape": (5,)}), Case({"x": (2, 3, 5)}, {"normalized_shape": 5, "epsilon": 1e-3}),
-           Case({"x": (2, 3, 5)}, {"normalized_shape": 5, "affine": False})],
-))  # fmt: skip
-
-register(OpDef(
-    "layer_norm_with", "x, weight=None, bias=None, *, normalized_shape, epsilon=1e-5", "Layer normalisation over the last axis with given scale and shift.",
-    layout="last",
-    reference=lambda x, weight=None, bias=None, **a: _layer_norm(x, weight=weight, bias=bias, **a),
-    spellings={
-        "torch": [Spelling("torch.nn.functional.layer_norm", "input, normalized_shape, weight=None, bias=None, eps=1e-05", {"input": "x", "eps": "epsilon"})],
-        **{f: [Spelling("layer_norm", "x, weight=None, bias=None, epsilon=1e-5", support="layer_norm", read=False)] for f in KERAS},
-    },
-    cases=[Case({"x": (2, 3, 5)}, {"normalized_shape": (5,)}), Case({"x": (2, 3, 5), "weight": (5,), "bias": (5,)}, {"normalized_shape": (5,), "epsilon": 1e-3})],
-))  # fmt: skip
-
-register(OpDef(
-    "rms_norm", "x, *, normalized_shape=..., epsilon=None, affine=True", "Divides by the root mean square over the last axis.", layout="last",
-    reference=lambda x, *, weight=None, epsilon=None, **_: x / np.sqrt((x**2).mean(-1, keepdims=True) + (np.finfo(float).eps if epsilon is None else epsilon)) * (1 if weight is None else weight),
-    params={"weight": "C"}, optional={"weight": "affine"},
-    spellings={
-        "torch": [Spelling("torch.nn.RMSNorm", "normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None",
-                           {"eps": "epsilon", "elementwise_affine": "affine", "input": "x"}, ignore=("device", "dtype"), layer=True, call="input", params={"weight": "weight: C"})],
-        **{f: [Spelling(f"{k}.layers.RMSNormalization", "axis=-1, epsilon=1e-6", {"inputs": "x"}, fixed={"axis": -1},
-                        when={"affine": True, "epsilon": lambda e: e is not None}, layer=True, call="inputs", positional=0, params={"scale": "weight: C"})]
-           for f, k in KERAS.items()},
-    },
-    cases=[Case({"x": (2, 3, 5)}, {"normalized_shape": 5, "epsilon": 1e-5})],
-))  # fmt: skip
+# -- batch normalisation ---------------------------------------------------------------------------------------------
 
 
-def _group_norm(x: Any, *, groups: int, weight: Any = None, bias: Any = None, epsilon: float = 1e-5, **_: Any) -> Any:
-    parts = x.reshape(x.shape[0], groups, -1)
-    mean, variance = parts.mean(-1, keepdims=True), parts.var(-1, keepdims=True)
-    out = ((parts - mean) / np.sqrt(variance + epsilon)).reshape(x.shape)
-    out = out if weight is None else out * _shaped(weight, x)
-    return out if bias is None else out + _shaped(bias, x)
+def _batch_norm(
+    x: Array, *, running_mean: Array, running_var: Array, weight: Array | None = None, bias: Array | None = None,
+    epsilon: float = 1e-5, **unused: Any,
+) -> Array:  # fmt: skip
+    x = (x - _channelwise(running_mean, x)) / np.sqrt(_channelwise(running_var, x) + epsilon)
+    return _affine(x, weight, bias)
 
 
-register(OpDef(
-    "group_norm", "x, *, groups, num_channels=..., epsilon=1e-5, affine=True", "Normalises groups of channels of each sample.", layout="channels",
-    reference=_group_norm, params={"weight": "C", "bias": "C"}, optional={"weight": "affine", "bias": "affine"},
-    spellings={
-        "torch": [Spelling("torch.nn.GroupNorm", "num_groups, num_channels, eps=1e-05, affine=True, device=None, dtype=None",
-                           {"num_groups": "groups", "eps": "epsilon", "input": "x"}, ignore=("device", "dtype"), layer=True, call="input", params={"weight": "weight: C", "bias": "bias: C"}, positional=2)],
-        **{f: [Spelling(f"{k}.layers.GroupNormalization", f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_AFFINE}",
-                        {"center": "affine", "scale": "affine", "inputs": "x"}, ignore=_AFFINE_NAMES, fixed={"axis": -1}, layer=True, call="inputs",
-                        params={"gamma": "weight: C", "beta": "bias: C"})] for f, k in KERAS.items()},
-    },
-    cases=[Case({"x": (2, 6, 5, 3)}, {"groups": 3, "num_channels": 6}), Case({"x": (2, 6, 5)}, {"groups": 2, "num_channels": 6, "epsilon": 1e-3})],
-))  # fmt: skip
+def _batch_layers(package: str) -> list[Spelling]:
+    statistics = {"moving_mean": "running_mean: C", "moving_variance": "running_var: C"}
+    return [
+        keras_layer(
+            package,
+            "BatchNormalization",
+            f"axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True, {_STARTS}, moving_mean_initializer='zeros', "
+            "moving_variance_initializer='ones'",
+            maps={"momentum": complement("momentum"), **_SCALE_AND_SHIFT},
+            ignore=(*_IGNORED, "moving_mean_initializer", "moving_variance_initializer"),
+            fixed={"axis": -1},
+            params={**_KERAS_OWN, **statistics},
+            positional=0,
+        )
+    ]
 
 
-def _instance_norm(x: Any, *, weight: Any = None, bias: Any = None, epsilon: float = 1e-5, **_: Any) -> Any:
-    axes = tuple(range(2, x.ndim))
-    return normalised(x, x.mean(axes, keepdims=True), x.var(axes, keepdims=True), epsilon, weight, bias)
+def _register_batch() -> None:
+    rest = "eps=1e-05, momentum=0.1, affine=True, track_running_stats=True"
+    statistics = {name: f"{name}: C" for name in ("running_mean", "running_var")}
+    options: dict[str, Any] = {"fixed": {"track_running_stats": True}, "params": statistics, "maps": {}}
+    torch = []
+    for n in (2, 1, 3):
+        torch.append(_torch(f"BatchNorm{n}d", f"num_features, {rest}", implies={"dimensions": n}, **options))
+        torch.append(_torch(f"LazyBatchNorm{n}d", rest, write=False, implies={"dimensions": n}, **options))
+    torch.append(
+        _torch("SyncBatchNorm", f"num_features, {rest}, process_group=None", ignore=("process_group",), write=False, **options)
+    )
+    small = {"num_features": 4, "epsilon": 1e-3, "momentum": 0.3}
+    register(
+        OpDef(
+            "batch_norm",
+            "x, *, num_features=..., epsilon=1e-5, momentum=0.1, affine=True, use_bias=True, dimensions=...",
+            "Normalises channels by statistics of the batch in training, else by running ones; momentum is the new one's share.",
+            layout="channels",
+            reference=_batch_norm,
+            params={**_CHANNELS, "running_mean": "C", "running_var": "C"},
+            optional=_OPTIONAL,
+            buffers=("running_mean", "running_var"),
+            spellings={"torch": torch, **on_keras(_batch_layers)},
+            cases=[
+                Case({"x": (3, 4, 5, 2)}, {"num_features": 4, "dimensions": 2}),
+                Case({"x": (3, 4)}, {"num_features": 4, "dimensions": 1}),
+                Case({"x": (3, 4, 5)}, {**small, "dimensions": 1}),
+                Case({"x": (3, 4, 5, 2)}, {**small, "dimensions": 2, "affine": False}),
+                Case({"x": (3, 4, 5, 2, 6)}, {**small, "dimensions": 3}),
+            ],
+        )
+    )
+    given = "running_mean, running_var, weight=None, bias=None"
+    call = supported(
+        "batch_norm", f"x, {given}, training=False, momentum=0.1, epsilon=1e-5", positional=5
+    )
+    register(
+        OpDef(
+            "batch_norm_with",
+            "x, running_mean=None, running_var=None, weight=None, bias=None, *, training=False, momentum=0.1, epsilon=1e-5",
+            "Batch normalisation with given statistics, which training updates.",
+            layout="channels",
+            reference=lambda x, running_mean, running_var, weight=None, bias=None, **a: _batch_norm(
+                x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias, **a
+            ),
+            spellings={
+                "torch": [functional("batch_norm", f"{given}, training=False, momentum=0.1, eps=1e-05", maps=_EPS)],
+                "tensorflow": [call],
+                "keras": [call],
+            },
+            cases=[
+                Case({"x": (3, 4, 5, 2), "running_mean": (4,), "running_var": np.array([0.5, 1.0, 1.5, 2.0])}, gradients=False, skip=_NO_GRADIENT),
+                Case(
+                    {
+                        "x": (3, 4, 5),
+                        "running_mean": (4,),
+                        "running_var": np.array([0.5, 1.0, 1.5, 2.0]),
+                        "weight": (4,),
+                        "bias": (4,),
+                    },
+                    {"epsilon": 1e-3},
+                    gradients=False,
+                    skip=_NO_GRADIENT,
+                ),
+            ],
+        )
+    )
 
 
-def _instance(n: int) -> None:
-    size = (2, 3, 5, 4, 6)[: n + 2]
-    register(OpDef(
-        f"instance_norm{n}d", "x, *, num_features=..., epsilon=1e-5, affine=False", "Normalises every channel of every sample by itself.", layout="channels",
-        reference=_instance_norm, params={"weight": "C", "bias": "C"}, optional={"weight": "affine", "bias": "affine"},
-        spellings={
-            "torch": [Spelling(f"torch.nn.InstanceNorm{n}d", "num_features, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False, device=None, dtype=None",
-                               {"eps": "epsilon", "input": "x"}, ignore=("momentum", "device", "dtype"), fixed={"track_running_stats": False}, layer=True, call="input",
-                               params={"weight": "weight: C", "bias": "bias: C"})],
-            **{f: [Spelling(f"{k}.layers.GroupNormalization", f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_AFFINE}",
-                            {"center": "affine", "scale": "affine", "inputs": "x"}, ignore=_AFFINE_NAMES, fixed={"axis": -1, "groups": -1}, layer=True, read=False,
-                            call="inputs", params={"gamma": "weight: C", "beta": "bias: C"}, positional=0)] for f, k in KERAS.items()},
-        },
-        cases=[Case({"x": size}, {"num_features": 3}), Case({"x": size}, {"num_features": 3, "affine": True, "epsilon": 1e-3})],
-    ))  # fmt: skip
-
-
-def _response(x: Any, *, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Any:
-    padded = np.pad(x**2, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * (x.ndim - 2)])
-    total = sum(padded[:, i : i + x.shape[1]] for i in range(size))
-    return x / (k + alpha * total / size) ** beta
-
-
-register(OpDef(
-    "local_response_norm", "x, *, size, alpha=1e-4, beta=0.75, k=1.0", "Divides by a power of the mean square over neighbouring channels.", layout="channels",
-    reference=_response,
-    spellings={
-        "torch": [Spelling("torch.nn.functional.local_response_norm", "input, size, alpha=0.0001, beta=0.75, k=1.0", {"input": "x"}),
-                  Spelling("torch.nn.LocalResponseNorm", "size, alpha=0.0001, beta=0.75, k=1.0", {"input": "x"}, layer=True, call="input")],
-        **{f: [Spelling("local_response_norm", "x, size, alpha=1e-4, beta=0.75, k=1.0", support="local_response_norm", read=False),
-               template(f"{p}.layers.Lambda(lambda x: local_response_norm(x, {{size}}, {{alpha}}, {{beta}}, {{k}}))", layer=True, support="local_response_norm")]
-           for f, p in KERAS.items()},
-    },
-    cases=[Case({"x": (2, 7, 3, 4)}, {"size": 5}), Case({"x": (2, 6, 3, 4)}, {"size": 2, "alpha": 0.1, "k": 2.0})],
-))  # fmt: skip
-
-
-def _normalize(x: Any, *, p: float = 2.0, axis: int = 1, epsilon: float = 1e-12) -> Any:
-    return x / np.maximum((np.abs(x) ** p).sum(axis, keepdims=True) ** (1 / p), epsilon)
-
-
-register(OpDef(
-    "normalize", "x, *, p=2.0, axis=1, epsilon=1e-12", "Divides by the p-norm along an axis (at least ``epsilon``).", layout="axis", reference=_normalize,
-    spellings={
-        "torch": [Spelling("torch.nn.functional.normalize", "input, p=2.0, dim=1, eps=1e-12, out=None", {"input": "x", "dim": "axis", "eps": "epsilon"}, fixed={"out": None})],
-        "tensorflow": [template("{x} / tf.maximum(tf.norm({x}, ord={p}, axis={axis}, keepdims=True), {epsilon})")],
-        "keras": [template("{x} / keras.ops.maximum(keras.ops.norm({x}, ord={p}, axis={axis}, keepdims=True), {epsilon})")],
-    },
-    cases=[Case({"x": (3, 4, 5)}), Case({"x": (3, 4)}, {"p": 1.0, "axis": -1})],
-))  # fmt: skip
-
-for _n in (1, 2, 3):
-    _batch(_n)
-    _instance(_n)
-
-keras_support("local_response_norm", '''
-def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
-    """Divide by a power of the mean square over `size` neighbouring channels (the last axis)."""
-    channels = x.shape[-1]
-    squares = keras.ops.pad(x * x, [[0, 0]] * (len(x.shape) - 1) + [[size // 2, (size - 1) // 2]])
-    total = sum(squares[..., i : i + channels] for i in range(size))
-    return x / (k + alpha * total / size) ** beta
-''')
-
-keras_support("layer_norm", '''
-def layer_norm(x, weight=None, bias=None, epsilon=1e-5):
-    """Normalise over the last axis, then scale by `weight` and shift by `bias`."""
-    mean = keras.ops.mean(x, axis=-1, keepdims=True)
-    variance = keras.ops.mean((x - mean) ** 2, axis=-1, keepdims=True)
+keras_support(
+    "batch_norm",
+    '''
+def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=False, momentum=0.1, epsilon=1e-5):
+    """Batch normalisation of channels-last data; training uses the batch's statistics and updates the running ones."""
+    mean, variance = running_mean, running_var
+    if training or running_mean is None:
+        axes = tuple(range(len(x.shape) - 1))
+        mean = keras.ops.mean(x, axis=axes)
+        variance = keras.ops.mean(keras.ops.square(x - mean), axis=axes)
+        if running_mean is not None:
+            running_mean.assign((1 - momentum) * running_mean + momentum * mean)
+            count = int(np.prod(x.shape[:-1]))
+            unbiased = variance * (count / (count - 1))
+            running_var.assign((1 - momentum) * running_var + momentum * unbiased)
     x = (x - mean) / keras.ops.sqrt(variance + epsilon)
     x = x if weight is None else x * weight
     return x if bias is None else x + bias
-''')
+''',
+)
+_register_batch()
+
+# -- layer normalisation ---------------------------------------------------------------------------------------------
+
+_AXES = "ABCDE"
+
+
+def _count(attributes: Mapping[str, Any]) -> int:
+    """How many trailing axes ``normalized_shape`` stands for."""
+    shape = attributes.get("normalized_shape", 1)
+    return len(shape) if isinstance(shape, list | tuple) else 1
+
+
+def _trailing(*names: str) -> Any:
+    """Layouts of parameters over several axes; without them each has one."""
+
+    def layouts(attributes: Mapping[str, Any]) -> dict[str, str]:
+        exist = {"weight": attributes["affine"], "bias": attributes["affine"] and attributes.get("use_bias", True)}
+        axes = " ".join(_AXES[: _count(attributes)])
+        return {name: axes for name in names if exist[name]} if _count(attributes) > 1 else {}
+
+    return layouts
+
+
+def _trailing_as(**names: str) -> Any:
+    """The same under a framework's names: canonical name -> its own."""
+    layouts = _trailing(*names)
+    return lambda attributes: {names[name]: f"{name}: {layout}" for name, layout in layouts(attributes).items()}
+
+
+def _layer_norm(x: Array, *, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **a: Any) -> Array:
+    x = _standardised(x, range(-_count(a), 0), epsilon)
+    return (x if weight is None else x * weight) + (0 if bias is None else bias)
+
+
+def _rms_norm(x: Array, *, weight: Array | None = None, epsilon: float | None = None, **a: Any) -> Array:
+    axes = tuple(range(-_count(a), 0))
+    x = x / np.sqrt((x**2).mean(axes, keepdims=True) + (np.finfo(x.dtype).eps if epsilon is None else epsilon))
+    return x if weight is None else x * weight
+
+
+_SHAPED = [
+    Case({"x": (2, 5, 3)}, {"normalized_shape": 3}),
+    Case({"x": (2, 5, 3)}, {"normalized_shape": (3,), "epsilon": 1e-3}),
+    Case({"x": (2, 5, 3)}, {"normalized_shape": (3,), "affine": False}),
+]
+_TWO_AXES = Case({"x": (2, 6, 5, 3)}, {"normalized_shape": (5, 3), "axes": (-2, -1)})
+register(
+    OpDef(
+        "layer_norm",
+        "x, *, normalized_shape=..., epsilon=1e-5, affine=True, use_bias=True, axes=-1",
+        "Normalises the last axis, or as many as normalized_shape has sizes.",
+        layout="last",
+        reference=_layer_norm,
+        params=_CHANNELS,
+        optional=_OPTIONAL,
+        dynamic_params=_trailing("weight", "bias"),
+        spellings={
+            "torch": [
+                torch_layer(
+                    "LayerNorm",
+                    "normalized_shape, eps=1e-05, elementwise_affine=True, bias=True",
+                    typed=True,
+                    maps={**_EPS, "elementwise_affine": "affine", "bias": "use_bias"},
+                    params=_OWN,
+                    dynamic_params=_trailing_as(weight="weight", bias="bias"),
+                )
+            ],
+            **on_keras(
+                lambda package: [
+                    keras_layer(
+                        package,
+                        "LayerNormalization",
+                        f"axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
+                        maps={"axis": "axes", **_SCALE_AND_SHIFT},
+                        ignore=_IGNORED,
+                        params=_KERAS_OWN,
+                        dynamic_params=_trailing_as(weight="gamma", bias="beta"),
+                        positional=0,
+                    )
+                ]
+            ),
+        },
+        cases=[*_SHAPED, _TWO_AXES, Case({"x": (2, 5, 3)}, {"normalized_shape": 3, "use_bias": False})],
+    )
+)
+
+_RMS = '''
+class RMSNorm(keras.layers.Layer):
+    """Divides by the root of the mean square over the last axes, one for each of ``sizes``."""
+
+    def __init__(self, sizes, epsilon=None, use_scale=True, **kwargs):
+        super().__init__(**kwargs)
+        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        self.epsilon = epsilon
+        self.scale = self.add_weight(shape=self.sizes, initializer="ones", name="scale") if use_scale else None
+
+    def call(self, x):
+        return rms_norm(x, self.sizes, self.scale, self.epsilon)
+'''
+_RMS_FUNCTION = '''
+def rms_norm(x, sizes, weight=None, epsilon=None):
+    """Divide by the root of the mean square over the last axes, one for each of ``sizes``."""
+    if epsilon is None:
+        epsilon = float(np.finfo(TYPE).eps)
+    axes = tuple(range(-len(sizes), 0))
+    x = x / keras.ops.sqrt(keras.ops.mean(keras.ops.square(x), axis=axes, keepdims=True) + epsilon)
+    return x if weight is None else x * weight
+'''
+register_support(
+    Support(
+        "rms_norm",
+        {
+            "tensorflow": tensorflow_text(_RMS_FUNCTION.replace("TYPE", "x.dtype.as_numpy_dtype")),
+            "keras": _RMS_FUNCTION.replace("TYPE", "keras.backend.standardize_dtype(x.dtype)"),
+        },
+    )
+)
+keras_support("RMSNorm", _RMS, requires=("rms_norm",))
+register(
+    OpDef(
+        "rms_norm",
+        "x, *, normalized_shape, epsilon=None, affine=True, axes=-1",
+        "Divides by the root of the mean square; epsilon is by default the rounding unit of the type.",
+        layout="last",
+        reference=_rms_norm,
+        params={"weight": "C"},
+        optional={"weight": "affine"},
+        dynamic_params=_trailing("weight"),
+        spellings={
+            "torch": [
+                torch_layer(
+                    "RMSNorm",
+                    "normalized_shape, eps=None, elementwise_affine=True",
+                    typed=True,
+                    maps={**_EPS, "elementwise_affine": "affine"},
+                    params={"weight": "weight: C"},
+                    dynamic_params=_trailing_as(weight="weight"),
+                )
+            ],
+            **on_keras(
+                lambda package: [
+                    keras_layer(
+                        package,
+                        "RMSNormalization",
+                        "axis=-1, epsilon=1e-06",
+                        maps={"axis": "axes"},
+                        params={"scale": "weight: C"},
+                        dynamic_params=_trailing_as(weight="scale"),
+                        when={"affine": True, "axes": -1, "epsilon": lambda epsilon: epsilon is not None},
+                        positional=0,
+                    ),
+                    support_layer(
+                        "RMSNorm",
+                        "sizes, epsilon=None, use_scale=True",
+                        maps={"sizes": "normalized_shape", "use_scale": "affine"},
+                        params={"scale": "weight: C"},
+                        dynamic_params=_trailing_as(weight="scale"),
+                    ),
+                ]
+            ),
+        },
+        cases=[*_SHAPED, _TWO_AXES],
+    )
+)
+
+keras_support(
+    "layer_norm",
+    '''
+def layer_norm(x, sizes, weight=None, bias=None, epsilon=1e-5):
+    """Normalise over the last axes, one for each of ``sizes``."""
+    axes = tuple(range(-len(sizes), 0))
+    mean = keras.ops.mean(x, axis=axes, keepdims=True)
+    variance = keras.ops.mean(keras.ops.square(x - mean), axis=axes, keepdims=True)
+    x = (x - mean) / keras.ops.sqrt(variance + epsilon)
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+''',
+)
+_WITH = {"normalized_shape": (3,), "epsilon": 1e-3}
+for _name, _bias, _default, _doc in (
+    ("layer_norm", "bias=None", "1e-05", "Layer normalisation with a given scale and shift."),
+    ("rms_norm", "", "None", "Normalisation by the root mean square with a given scale."),
+):
+    _given = f"weight=None, {_bias}" if _bias else "weight=None"
+    _call = supported(
+        _name, f"x, sizes, {_given}, epsilon={_default}", maps={"sizes": "normalized_shape"}, positional=2
+    )
+    _operands: dict[str, Any] = {"x": (2, 5, 3), "weight": (3,), **({"bias": (3,)} if _bias else {})}
+    register(
+        OpDef(
+            f"{_name}_with",
+            f"x, {_given}, *, normalized_shape, epsilon={_default}",
+            _doc,
+            layout="last",
+            reference=(
+                (lambda x, weight=None, bias=None, **a: _layer_norm(x, weight=weight, bias=bias, **a))
+                if _bias
+                else (lambda x, weight=None, **a: _rms_norm(x, weight=weight, **a))
+            ),
+            spellings={
+                "torch": [
+                    functional(_name, f"normalized_shape, {_given}, eps={_default}", maps=_EPS, positional=2),
+                    Spelling(
+                        f"torch.{_name}",
+                        f"input, normalized_shape, {_given}, eps={_default}"
+                        + (", cudnn_enable=True" if _bias else ""),
+                        maps={"input": "x", **_EPS},
+                        ignore=("cudnn_enable",) if _bias else (),
+                        write=False,
+                    ),
+                ],
+                "tensorflow": [_call],
+                "keras": [_call],
+            },
+            cases=[
+                Case({"x": (2, 5, 3)}, {"normalized_shape": (3,)}),
+                Case(_operands, _WITH),
+                Case({"x": (2, 5, 3)}, {"normalized_shape": (5, 3)}),
+            ],
+        )
+    )
+
+# -- groups and instances --------------------------------------------------------------------------------------------
+
+
+def _group_norm(
+    x: Array, *, groups: int, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **unused: Any
+) -> Array:
+    parts = x.reshape(x.shape[0], groups, -1)
+    return _affine(_standardised(parts, (-1,), epsilon).reshape(x.shape), weight, bias)
+
+
+def _group_layers(package: str) -> list[Spelling]:
+    return [
+        keras_layer(
+            package,
+            "GroupNormalization",
+            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
+            maps=_SCALE_AND_SHIFT,
+            ignore=_IGNORED,
+            fixed={"axis": -1},
+            params=_KERAS_OWN,
+        )
+    ]
+
+
+def _instance_layers(package: str) -> list[Spelling]:
+    """Keras's groups of one channel."""
+    return [
+        Spelling(
+            f"{package}.layers.GroupNormalization",
+            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
+            maps={"inputs": "x", **_SCALE_AND_SHIFT},
+            ignore=_IGNORED,
+            fixed={"axis": -1, "groups": -1},
+            call="inputs",
+            params=_KERAS_OWN,
+            layer=True,
+            read=False,
+            positional=0,
+        )
+    ]
+
+
+register(
+    OpDef(
+        "group_norm",
+        "x, *, groups, num_channels=..., epsilon=1e-5, affine=True, use_bias=True",
+        "Normalises groups of channels of every sample by themselves.",
+        layout="channels",
+        reference=_group_norm,
+        params=_CHANNELS,
+        optional=_OPTIONAL,
+        spellings={
+            "torch": [
+                _torch("GroupNorm", "num_groups, num_channels, eps=1e-05, affine=True", {"num_groups": "groups"}, positional=2)
+            ],
+            **on_keras(_group_layers),
+        },
+        cases=[
+            Case({"x": (2, 6, 5, 3)}, {"groups": 3, "num_channels": 6}),
+            Case({"x": (2, 6, 5)}, {"groups": 2, "num_channels": 6, "epsilon": 1e-3, "affine": False}),
+            Case({"x": (2, 6)}, {"groups": 2, "num_channels": 6}),
+        ],
+    )
+)
+_instance_torch = []
+for _n in (2, 1, 3):
+    _rest = "eps=1e-05, momentum=0.1, affine=False, track_running_stats=False"
+    _options: dict[str, Any] = {
+        "maps": {},
+        "ignore": ("momentum",),
+        "fixed": {"track_running_stats": False},
+        "implies": {"dimensions": _n},
+    }
+    _instance_torch.append(_torch(f"InstanceNorm{_n}d", f"num_features, {_rest}", **_options))
+register(
+    OpDef(
+        "instance_norm",
+        "x, *, num_features=..., epsilon=1e-5, affine=False, use_bias=True, dimensions=...",
+        "Normalises every channel of every sample by itself.",
+        layout="channels",
+        reference=lambda x, **a: _group_norm(x, groups=x.shape[1], **a),
+        params=_CHANNELS,
+        optional=_OPTIONAL,
+        spellings={"torch": _instance_torch, **on_keras(_instance_layers)},
+        cases=[
+            Case({"x": (2, 3, 5)}, {"num_features": 3, "dimensions": 1}),
+            Case({"x": (2, 3, 5, 4)}, {"num_features": 3, "dimensions": 2, "affine": True}),
+            Case({"x": (2, 3, 5, 4, 2)}, {"num_features": 3, "dimensions": 3, "affine": True, "epsilon": 1e-3}),
+        ],
+    )
+)
+keras_support(
+    "group_norm",
+    '''
+def group_norm(x, groups, weight=None, bias=None, epsilon=1e-5):
+    """Normalise groups of channels of every sample (channels-last data)."""
+    parts = keras.ops.reshape(x, (keras.ops.shape(x)[0], -1, groups, x.shape[-1] // groups))
+    mean = keras.ops.mean(parts, axis=(1, 3), keepdims=True)
+    variance = keras.ops.mean(keras.ops.square(parts - mean), axis=(1, 3), keepdims=True)
+    x = keras.ops.reshape((parts - mean) / keras.ops.sqrt(variance + epsilon), keras.ops.shape(x))
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+''',
+)
+_GIVEN = "weight=None, bias=None"
+_group_call = supported("group_norm", f"x, groups, {_GIVEN}, epsilon=1e-5", positional=2)
+_instance_call = template("group_norm({x}, {x}.shape[-1], {weight}, {bias}, {epsilon})", support="group_norm")
+register(
+    OpDef(
+        "group_norm_with",
+        f"x, {_GIVEN}, *, groups, epsilon=1e-5",
+        "Group normalisation with a given scale and shift.",
+        layout="channels",
+        reference=lambda x, weight=None, bias=None, **a: _group_norm(x, weight=weight, bias=bias, **a),
+        spellings={
+            "torch": [
+                functional(
+                    "group_norm", f"num_groups, {_GIVEN}, eps=1e-05", maps={"num_groups": "groups", **_EPS}, positional=2
+                )
+            ],
+            "tensorflow": [_group_call],
+            "keras": [_group_call],
+        },
+        cases=[
+            Case({"x": (2, 6, 5, 3)}, {"groups": 3}),
+            Case({"x": (2, 6, 5), "weight": (6,), "bias": (6,)}, {"groups": 2, "epsilon": 1e-3}),
+        ],
+    )
+)
+register(
+    OpDef(
+        "instance_norm_with",
+        f"x, {_GIVEN}, *, epsilon=1e-5",
+        "Instance normalisation with a given scale and shift.",
+        layout="channels",
+        reference=lambda x, weight=None, bias=None, **a: _group_norm(x, groups=x.shape[1], weight=weight, bias=bias, **a),
+        spellings={
+            "torch": [
+                functional(
+                    "instance_norm",
+                    f"running_mean=None, running_var=None, {_GIVEN}, use_input_stats=True, momentum=0.1, eps=1e-05",
+                    maps=_EPS,
+                    ignore=("momentum",),
+                    fixed={"running_mean": None, "running_var": None, "use_input_stats": True},
+                )
+            ],
+            "tensorflow": [_instance_call],
+            "keras": [_instance_call],
+        },
+        cases=[Case({"x": (2, 3, 5, 4)}), Case({"x": (2, 3, 5), "weight": (3,), "bias": (3,)}, {"epsilon": 1e-3})],
+    )
+)
+
+# -- channels and vectors --------------------------------------------------------------------------------------------
+
+
+def _response(x: Array, *, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
+    squares = np.pad(x**2, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * (x.ndim - 2)])
+    total = sum((squares[:, i : i + x.shape[1]] for i in range(size)), np.zeros(()))
+    return x / (k + alpha * total / size) ** beta  # type: ignore[no-any-return]
+
+
+keras_support(
+    "local_response_norm",
+    '''
+def local_response_norm(x, size, alpha=1e-4, beta=0.75, k=1.0):
+    """Divide by a power of the mean square over ``size`` neighbouring channels (the last axis)."""
+    channels = x.shape[-1]
+    pads = [(0, 0)] * (len(x.shape) - 1) + [(size // 2, (size - 1) // 2)]
+    squares = keras.ops.pad(keras.ops.square(x), pads)
+    total = sum(squares[..., i : i + channels] for i in range(size))
+    return x / (k + alpha * total / size) ** beta
+''',
+)
+_RESPONSE = "size, alpha=0.0001, beta=0.75, k=1.0"
+keras_support(
+    "LocalResponseNorm",
+    '''
+class LocalResponseNorm(keras.layers.Layer):
+    """Divides by a power of the mean square over neighbouring channels."""
+
+    def __init__(self, size, alpha=1e-4, beta=0.75, k=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.arguments = size, alpha, beta, k
+
+    def call(self, x):
+        return local_response_norm(x, *self.arguments)
+''',
+    requires=("local_response_norm",),
+)
+_responses = [
+    support_layer("LocalResponseNorm", _RESPONSE),
+    supported("local_response_norm", f"x, {_RESPONSE}", positional=2),
+]
+register(
+    OpDef(
+        "local_response_norm",
+        f"x, *, {_RESPONSE}",
+        "Divides by a power of the mean square over neighbouring channels.",
+        layout="channels",
+        reference=_response,
+        spellings={
+            "torch": [
+                torch_layer("LocalResponseNorm", _RESPONSE),
+                functional("local_response_norm", _RESPONSE, positional=2),
+            ],
+            "tensorflow": _responses,
+            "keras": _responses,
+        },
+        cases=[
+            Case({"x": (2, 7, 3, 4)}, {"size": 5, "alpha": 0.1}),
+            Case({"x": (2, 6, 3)}, {"size": 2, "alpha": 0.5, "beta": 0.5, "k": 2.0}),
+        ],
+    )
+)
+
+
+def _normalize(x: Array, *, p: float = 2.0, axis: int = 1, epsilon: float = 1e-12) -> Array:
+    norm = (np.abs(x) ** p).sum(axis, keepdims=True) ** (1 / p)
+    return x / np.maximum(norm, epsilon)  # type: ignore[no-any-return]
+
+
+keras_support(
+    "normalize",
+    '''
+def normalize(x, p=2.0, axis=1, epsilon=1e-12):
+    """Divide by the p-norm along an axis, which counts as at least ``epsilon``."""
+    norm = keras.ops.sum(keras.ops.abs(x) ** p, axis=axis, keepdims=True) ** (1 / p)
+    return x / keras.ops.maximum(norm, epsilon)
+''',
+)
+_other_norms = supported("normalize", "x, p=2.0, axis=1, epsilon=1e-12")
+register(
+    OpDef(
+        "normalize",
+        "x, *, p=2.0, axis=1, epsilon=1e-12",
+        "Divides by the p-norm along an axis, which counts as at least epsilon.",
+        layout="axis",
+        reference=_normalize,
+        spellings={
+            "torch": [
+                functional(
+                    "normalize", "p=2.0, dim=1, eps=1e-12, out=None", maps={"dim": "axis", **_EPS}, fixed={"out": None}
+                )
+            ],
+            "tensorflow": [
+                # Its epsilon counts under the square.
+                template("tf.math.l2_normalize({x}, axis={axis}, epsilon={epsilon} ** 2)", when={"p": 2.0}),
+                _other_norms,
+            ],
+            "keras": [
+                Spelling(
+                    "keras.ops.normalize",
+                    "x, axis=-1, order=2, epsilon=None",
+                    fixed={"order": 2},
+                    implies={"p": 2.0},
+                    read=False,
+                ),
+                _other_norms,
+            ],
+        },
+        cases=[
+            Case({"x": (2, 3, 5)}),
+            Case({"x": (2, 3, 5)}, {"axis": -1, "epsilon": 2.5}),
+            Case({"x": (2, 3, 5)}, {"p": 1.0, "axis": 0}),
+        ],
+    )
+)

@@ -1,280 +1,474 @@
-"""Pooling, with windows of a given size and with a given output size, as layers and as functions."""
+"""Pooling over windows of a given size, and over as many windows as the output shall have."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, Support
-from netferry.ops.forms import template
-from netferry.ops.registry import register, register_support
+from netferry.ops.conv import each
+from netferry.ops.core import Case, Conversion, OpDef, Spelling
+from netferry.ops.forms import supported, template
+from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
+from netferry.ops.registry import register
+from netferry.ops.shared import keras_support
 
-KERAS = {"tensorflow": "tf.keras", "keras": "keras"}
+Array = np.ndarray[Any, Any]
+Reduce = Callable[[Array, tuple[range, ...]], Array]
+
+_PADDING = Conversion("padding", {"valid": 0, "same": "same"}, {0: "valid", "same": "same"})
+_UPPER_PADDING = Conversion("padding", {"VALID": 0, "SAME": "same"}, {0: "VALID", "same": "SAME"})
+_EMPTY_STRIDE = Conversion("stride", "{} or None", "{} or ()")
+_IN_32_BITS = dict.fromkeys(("tensorflow", "keras"), "TensorFlow pools three dimensions in 32 bits only")
 
 
-def _each(value: Any, n: int) -> tuple[int, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,) * n
+def _is_final(padding: Any) -> bool:
+    """Whether Keras knows the padding by name."""
+    return padding in (0, "same")
 
 
-def output_size(size: int, kernel: int, stride: int, padding: int, dilation: int, *, ceil: bool) -> int:
-    """How many windows fit; with ``ceil`` a last one may hang over, if it starts inside the input or its left padding."""
-    span = dilation * (kernel - 1) + 1
-    count = (size + 2 * padding - span) / stride
-    found = (math.ceil(count) if ceil else math.floor(count)) + 1
+def _is_one(value: Any) -> bool:
+    return value == 1 or (isinstance(value, list | tuple) and all(v == 1 for v in value))
+
+
+# -- references ------------------------------------------------------------------------------------------------------
+
+
+def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil: bool) -> int:
+    """How many windows there are; with ``ceil`` one more may hang over if it starts inside the input or left of it."""
+    rest = (size + 2 * padding - dilation * (kernel - 1) - 1) / stride
+    found = (math.ceil(rest) if ceil else math.floor(rest)) + 1
     return found - 1 if ceil and (found - 1) * stride >= size + padding else found
 
 
-def _windows(n: int, x: Any, a: dict[str, Any], reduce: Callable[[Any, tuple[Any, ...]], Any]) -> Any:
-    kernel = _each(a["kernel_size"], n)
-    stride = kernel if a.get("stride") is None else _each(a["stride"], n)
-    padding, dilation = _each(a.get("padding", 0), n), _each(a.get("dilation", 1), n)
-    sizes = [output_size(x.shape[2 + i], kernel[i], stride[i], padding[i], dilation[i], ceil=a.get("ceil_mode", False)) for i in range(n)]
+def _windows(
+    x: Array, reduce: Reduce, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+) -> Array:
+    """``reduce`` applied to every window, given as the positions along each axis (outside the input too)."""
+    n = x.ndim - 2
+    kernel, dilation, padding = each(kernel_size, n), each(dilation, n), each(padding, n)
+    stride = kernel if stride is None else each(stride, n)
+    options = list(zip(kernel, stride, padding, dilation, strict=True))
+    sizes = [_count(x.shape[2 + i], *o, ceil_mode) for i, o in enumerate(options)]
     out = np.zeros((*x.shape[:2], *sizes))
     for at in product(*map(range, sizes)):
-        starts = [at[i] * stride[i] - padding[i] for i in range(n)]
-        spans = tuple(range(s, s + dilation[i] * (kernel[i] - 1) + 1, dilation[i]) for i, s in enumerate(starts))
-        out[(slice(None), slice(None), *at)] = reduce(x, spans)
+        starts = [a * s - p for a, (_, s, p, _) in zip(at, options, strict=True)]
+        spans = tuple(range(a, a + d * (k - 1) + 1, d) for a, (k, _, _, d) in zip(starts, options, strict=True))
+        out[(..., *at)] = reduce(x, spans)
     return out
 
 
-def _inside(x: Any, spans: tuple[Any, ...]) -> Any:
+def _inside(x: Array, spans: tuple[range, ...]) -> Array:
+    """The values of a window that lie inside the input, flattened."""
     index = [[p for p in span if 0 <= p < x.shape[2 + i]] for i, span in enumerate(spans)]
-    return x[np.ix_(range(x.shape[0]), range(x.shape[1]), *index)]
+    found: Array = x[np.ix_(range(x.shape[0]), range(x.shape[1]), *index)]
+    return found.reshape(*x.shape[:2], -1)
 
 
-def _max(n: int) -> Callable[..., Any]:
-    axes = tuple(range(2, n + 2))
-    return lambda x, **a: _windows(n, x, a, lambda x, spans: _inside(x, spans).max(axes))
+def _max_pool(x: Array, **attributes: Any) -> Array:
+    return _windows(x, lambda x, spans: _inside(x, spans).max(-1), **attributes)
 
 
-def _average(n: int) -> Callable[..., Any]:
-    axes = tuple(range(2, n + 2))
+def _avg_pool(x: Array, *, count_include_pad: bool = True, divisor_override: int | None = None, **attributes: Any) -> Array:
+    padding = each(attributes.get("padding", 0), x.ndim - 2)
 
-    def reference(x: Any, **a: Any) -> Any:
-        padding = _each(a.get("padding", 0), n)
+    def mean(x: Array, spans: tuple[range, ...]) -> Array:
+        values = _inside(x, spans)
+        ends = [size + p if count_include_pad else size for size, p in zip(x.shape[2:], padding, strict=True)]
+        starts = [-p if count_include_pad else 0 for p in padding]
+        counted = math.prod(
+            len([p for p in span if a <= p < b]) for span, a, b in zip(spans, starts, ends, strict=True)
+        )
+        return values.sum(-1) / (divisor_override or counted)  # type: ignore[no-any-return]
 
-        def reduce(x: Any, spans: tuple[Any, ...]) -> Any:
-            values = _inside(x, spans)
-            if a.get("divisor_override"):
-                return values.sum(axes) / a["divisor_override"]
-            if not a.get("count_include_pad", True):
-                return values.mean(axes)
-            counted = math.prod(len([p for p in s if p < x.shape[2 + i] + padding[i]]) for i, s in enumerate(spans))
-            return values.sum(axes) / counted
-
-        return _windows(n, x, a, reduce)
-
-    return reference
+    return _windows(x, mean, **attributes)
 
 
-def _torch(n: int, layer: str, function: str, rest: str, *, ignore: tuple[str, ...] = (), fixed: dict[str, Any] | None = None) -> list[Spelling]:
-    options: dict[str, Any] = {"ignore": ignore, "fixed": fixed or {}}
-    found = [
-        Spelling(f"torch.nn.{layer}{n}d", f"kernel_size, {rest}", {"input": "x"}, layer=True, call="input", **options),
-        Spelling(f"torch.nn.functional.{function}{n}d", f"input, kernel_size, {rest}", {"input": "x"}, **options),
-    ]
-    return found
+def _lp_pool(x: Array, *, norm_type: float, **attributes: Any) -> Array:
+    total = _windows(x**norm_type, lambda x, spans: _inside(x, spans).sum(-1), **attributes)
+    return np.sign(total) * np.abs(total) ** (1 / norm_type)  # type: ignore[no-any-return]
 
 
-def _keras(n: int, kind: str, helper: str, attributes: str) -> dict[str, list[Spelling]]:
-    """Plain pooling where nothing is padded; else a support layer or function with explicit padding."""
-    plain = {"padding": 0, "ceil_mode": False}
-    named = ", ".join(f"{a}={{{a}}}" for a in attributes.split())
-    made: dict[str, list[Spelling]] = {}
-    for framework, prefix in KERAS.items():
-        call = {
-            ("tensorflow", "Max"): "tf.nn.max_pool({x}, {kernel_size}, {stride}, padding='VALID')",
-            ("tensorflow", "Average"): "tf.nn.avg_pool({x}, {kernel_size}, {stride}, padding='VALID')",
-            ("keras", "Max"): "keras.ops.max_pool({x}, {kernel_size}, {stride})",
-            ("keras", "Average"): "keras.ops.average_pool({x}, {kernel_size}, {stride})",
-        }[framework, kind]
-        extra = {"dilation": 1} if kind == "Max" else {"divisor_override": None}
-        made[framework] = [
-            Spelling(f"{prefix}.layers.{kind}Pooling{n}D", "pool_size, strides=None, padding='valid', data_format=None",
-                     {"pool_size": "kernel_size", "strides": "stride", "inputs": "x"}, fixed={"padding": "valid", "data_format": None},
-                     when={**plain, **extra}, layer=True, call="inputs"),
-            Spelling(f"{prefix}.layers.{kind}Pooling{n}D", "pool_size, strides=None, padding='valid', data_format=None",
-                     {"pool_size": "kernel_size", "strides": "stride", "inputs": "x"}, fixed={"padding": "same", "data_format": None},
-                     when={"padding": "same", "ceil_mode": False, **extra}, layer=True, call="inputs"),
-            *_padded(f"{prefix}.layers.Lambda(lambda x: CALL)", kind, extra, layer=True),
-            template(f"{prefix}.layers.Lambda(lambda x: {helper}(x, {named}))", layer=True, support=helper),
-            template(call, when={**plain, **extra, "stride": lambda s: s is not None}),
-            template(call.replace("{stride}", "{kernel_size}"), when={**plain, **extra, "stride": None}),
-            *_padded("CALL", kind, extra, layer=False),
-            template(f"{helper}({{x}}, {named})", support=helper),
-        ]  # fmt: skip
-    return made
-
-
-def _padded(text: str, kind: str, extra: dict[str, Any], *, layer: bool) -> list[Spelling]:
-    """Maximum pooling with padding and nothing else unusual: a short function does."""
-    if kind != "Max":
-        return []
-    x = "x" if layer else "{x}"
-    call = f"padded_max_pool({x}, {{kernel_size}}, {{stride}}, {{padding}})"
-    plain: dict[str, Any] = {**extra, "ceil_mode": False}
-    return [
-        template(text.replace("CALL", call), layer=layer, support="padded_max_pool", when={**plain, "stride": lambda s: s is not None}),
-        template(text.replace("CALL", call.replace("{stride}", "{kernel_size}")), layer=layer, support="padded_max_pool", when={**plain, "stride": None}),
-    ]
-
-
-_SIZES = (2, 3, 9, 7, 6)
-
-
-def _pools(n: int) -> None:
-    shape = _SIZES[: n + 2]
-    register(OpDef(
-        f"max_pool{n}d", "x, *, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False",
-        "The largest value of every window; padding never wins.", layout="channels", reference=_max(n),
-        spellings={
-            "torch": _torch(n, "MaxPool", "max_pool", "stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False", fixed={"return_indices": False})[:1]
-            + [Spelling(f"torch.nn.functional.max_pool{n}d", "input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False",
-                        {"input": "x"}, fixed={"return_indices": False}),
-               Spelling(f"torch.max_pool{n}d", "input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False", {"input": "x"}, write=False)],
-            **_keras(n, "Max", "max_pool", "kernel_size stride padding dilation ceil_mode"),
-        },
-        cases=[Case({"x": shape}, a) for a in (
-            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2}, {"kernel_size": 3, "stride": 2, "padding": 1},
-            {"kernel_size": 3, "stride": 1, "padding": 1}, {"kernel_size": 2, "stride": 2, "ceil_mode": True},
-            {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True}, {"kernel_size": 2, "dilation": 2, "stride": 1})],
-    ))  # fmt: skip
-    rest = "stride=None, padding=0, ceil_mode=False, count_include_pad=True" + (", divisor_override=None" if n > 1 else "")
-    spelled = "kernel_size stride padding ceil_mode count_include_pad"
-    register(OpDef(
-        f"avg_pool{n}d", "x, *, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None",
-        "The mean of every window.", layout="channels", reference=_average(n),
-        spellings={"torch": _torch(n, "AvgPool", "avg_pool", rest), **_keras(n, "Average", "avg_pool", spelled)},
-        cases=[Case({"x": shape}, a) for a in (
-            {"kernel_size": 2}, {"kernel_size": 3, "stride": 2, "padding": 1}, {"kernel_size": 3, "stride": 1, "padding": 1, "count_include_pad": False},
-            {"kernel_size": 2, "stride": 2, "ceil_mode": True}, {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False})],
-    ))  # fmt: skip
-
-
-def _adaptive_reference(n: int, kind: str) -> Callable[..., Any]:
-    def reference(x: Any, *, output_size: Any) -> Any:
-        sizes = [x.shape[2 + i] if s is None else s for i, s in enumerate(_each(output_size, n))]
+def _adaptive(reduce: str) -> Callable[..., Array]:
+    def reference(x: Array, *, output_size: Any) -> Array:
+        sizes = [size if wanted is None else wanted for size, wanted in zip(x.shape[2:], each(output_size, x.ndim - 2), strict=True)]
         out = np.zeros((*x.shape[:2], *sizes))
         for at in product(*map(range, sizes)):
-            index = tuple(slice(at[i] * x.shape[2 + i] // sizes[i], -(-(at[i] + 1) * x.shape[2 + i] // sizes[i])) for i in range(n))
-            part = x[(slice(None), slice(None), *index)]
-            out[(slice(None), slice(None), *at)] = getattr(part, kind)(tuple(range(2, n + 2)))
+            cells = tuple(
+                slice(a * size // count, -(-(a + 1) * size // count))
+                for a, size, count in zip(at, x.shape[2:], sizes, strict=True)
+            )
+            out[(..., *at)] = getattr(x[(..., *cells)].reshape(*x.shape[:2], -1), reduce)(-1)
         return out
 
     return reference
 
 
-def _adaptive(n: int, kind: str, title: str, keras_kind: str) -> None:
-    axes = tuple(range(1, n + 1))
-    reduce = {"tensorflow": {"mean": "tf.reduce_mean", "max": "tf.reduce_max"}[kind], "keras": {"mean": "keras.ops.mean", "max": "keras.ops.max"}[kind]}
-    helper = f"adaptive_{'avg' if kind == 'mean' else 'max'}_pool"
-    rest = "output_size" if kind == "mean" else "output_size, return_indices=False"
-    fixed = {} if kind == "mean" else {"return_indices": False}
-    is_one = {"output_size": lambda s: s == 1 or (isinstance(s, list | tuple) and all(v == 1 for v in s))}
-    spellings: dict[str, list[Spelling]] = {
-        "torch": [Spelling(f"torch.nn.Adaptive{title}Pool{n}d", rest, {"input": "x"}, fixed=fixed, layer=True, call="input"),
-                  Spelling(f"torch.nn.functional.adaptive_{title.lower()}_pool{n}d", f"input, {rest}", {"input": "x"}, fixed=fixed)],
-    }  # fmt: skip
-    for framework, prefix in KERAS.items():
-        spellings[framework] = [
-            template(f"{prefix}.layers.Global{keras_kind}Pooling{n}D(keepdims=True)", layer=True, when=is_one),
-            template(f"{prefix}.layers.Lambda(lambda x: {helper}(x, {{output_size}}))", layer=True, support=helper),
-            template(f"{reduce[framework]}({{x}}, axis={axes}, keepdims=True)", when=is_one),
-            template(f"{helper}({{x}}, {{output_size}})", support=helper),
-        ]
-    register(OpDef(
-        f"adaptive_{'avg' if kind == 'mean' else 'max'}_pool{n}d", "x, *, output_size", f"The {kind} of as many windows as the output has places.",
-        layout="channels", reference=_adaptive_reference(n, kind), spellings=spellings,
-        cases=[Case({"x": _SIZES[: n + 2]}, {"output_size": s}) for s in (1, 3, (1,) * n, 4 if n == 1 else (4, 3, 2)[:n])],
-    ))  # fmt: skip
+# -- definitions that generated files carry ----------------------------------------------------------------------------
 
-
-for _n in (1, 2, 3):
-    _pools(_n)
-    _adaptive(_n, "mean", "Avg", "Average")
-    _adaptive(_n, "max", "Max", "Max")
-
-_PADS = '''
-def pooling_pads(x, kernel_size, stride, padding, dilation=1, ceil_mode=False):
-    """What to pad before and behind each spatial axis (channels last) so that the last window fits."""
-    rank = len(x.shape) - 2
-    every = lambda value: value if isinstance(value, (tuple, list)) else (value,) * rank
-    pads = []
-    for size, k, s, p, d in zip(x.shape[1:-1], *map(every, (kernel_size, stride or kernel_size, padding, dilation))):
-        over = 0
-        if ceil_mode:
-            rest = (size + 2 * p - d * (k - 1) - 1) % s
-            count = (size + 2 * p - d * (k - 1) - 1 + (s - rest if rest else 0)) // s
-            over = s - rest if rest and count * s < size + p else 0
-        pads.append((p, p + over))
-    return pads
-'''
-_MAX = '''
+keras_support(
+    "pooling_pads",
+    '''
+def pooling_pads(size, kernel, stride, padding, dilation=1, ceil_mode=False):
+    """What to pad before and after an axis of ``size``, so that the last window fits if ``ceil_mode`` keeps it."""
+    count, rest = divmod(size + 2 * padding - dilation * (kernel - 1) - 1, stride)
+    hangs_over = ceil_mode and rest and (count + 1) * stride < size + padding
+    return padding, padding + (stride - rest if hangs_over else 0)
+''',
+)
+keras_support(
+    "pooling_options",
+    '''
+def pooling_options(x, *options):
+    """The axes of channels-last data to pool, each with its own value of every option."""
+    axes = range(1, len(x.shape) - 1)
+    return zip(axes, *(o if isinstance(o, (tuple, list)) else (o,) * len(axes) for o in options))
+''',
+)
+keras_support(
+    "windows_along",
+    '''
+def windows_along(x, axis, kernel, stride, dilation=1):
+    """For each place in the window, the values that it meets along an axis."""
+    count = (x.shape[axis] - dilation * (kernel - 1) - 1) // stride + 1
+    starts = [place * dilation for place in range(kernel)]
+    return [x[(slice(None),) * axis + (slice(a, a + (count - 1) * stride + 1, stride),)] for a in starts]
+''',
+)
+keras_support(
+    "max_pool",
+    '''
 def max_pool(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
-    """Max pooling with explicit padding (of minus infinity, so that it never wins)."""
-    pads = pooling_pads(x, kernel_size, stride, padding, dilation, ceil_mode)
-    x = PAD(x, [(0, 0), *pads, (0, 0)], constant_values=-float("inf"))
-    return POOL
-'''
-_PADDED = '''
-def padded_max_pool(x, pool_size, strides, padding):
-    """Max pooling with explicit padding on both sides (of minus infinity, so that it never wins)."""
-    sides = padding if isinstance(padding, (tuple, list)) else (padding,) * (len(x.shape) - 2)
-    x = PAD(x, [(0, 0), *((p, p) for p in sides), (0, 0)], constant_values=-float("inf"))
-    return POOL
-'''
-_AVERAGE = '''
-def avg_pool(x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True):
-    """Average pooling with explicit padding, which counts in the mean or not."""
-    pads = pooling_pads(x, kernel_size, stride, padding, ceil_mode=ceil_mode)
-    inner = pooling_pads(x, kernel_size, stride, padding) if count_include_pad else [(0, 0)] * len(pads)
-    counted = PAD(ONES, [(0, 0), *inner, (0, 0)])
-    over = [(a - c, b - d) for (a, b), (c, d) in zip(pads, inner)]
-    x = PAD(x, [(0, 0), *pads, (0, 0)])
-    counted = PAD(counted, [(0, 0), *over, (0, 0)])
-    return AVERAGE(x) / AVERAGE(counted)
-'''
-_ADAPTIVE = '''
-def adaptive_NAME_pool(x, output_size):
-    """The WORD of as many windows as the output has places along each spatial axis (channels last)."""
-    rank = len(x.shape) - 2
-    sizes = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * rank
-    for axis, (size, count) in enumerate(zip(x.shape[1:-1], sizes), start=1):
+    """Max pooling of channels-last data, axis by axis; padding never wins."""
+    stride = kernel_size if stride is None else stride
+    for axis, k, s, p, d in pooling_options(x, kernel_size, stride, padding, dilation):
+        pads = [(0, 0)] * len(x.shape)
+        pads[axis] = pooling_pads(x.shape[axis], k, s, p, d, ceil_mode)
+        x = keras.ops.pad(x, pads, constant_values=-float("inf"))
+        x = keras.ops.max(keras.ops.stack(windows_along(x, axis, k, s, d)), axis=0)
+    return x
+''',
+    requires=("pooling_pads", "pooling_options", "windows_along"),
+)
+keras_support(
+    "average_pool",
+    '''
+def average_pool(
+    x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None
+):
+    """Average pooling of channels-last data, axis by axis; ``count_include_pad`` lets padding count in the mean."""
+    stride = kernel_size if stride is None else stride
+    for axis, k, s, p in pooling_options(x, kernel_size, stride, padding):
+        size = x.shape[axis]
+        pads = [(0, 0)] * len(x.shape)
+        pads[axis] = pooling_pads(size, k, s, p, ceil_mode=ceil_mode)
+        x = sum(windows_along(keras.ops.pad(x, pads), axis, k, s))
+        if divisor_override is None:
+            first, last = (-p, size + p) if count_include_pad else (0, size)
+            starts = [i * s - p for i in range(x.shape[axis])]
+            counts = [min(start + k, last) - max(start, first) for start in starts]
+            counts = keras.ops.convert_to_tensor(counts, dtype=x.dtype)
+            x = x / keras.ops.reshape(counts, [-1] + [1] * (len(x.shape) - axis - 1))
+    return x if divisor_override is None else x / divisor_override
+''',
+    requires=("pooling_pads", "pooling_options", "windows_along"),
+)
+keras_support(
+    "lp_pool",
+    '''
+def lp_pool(x, norm_type, kernel_size, stride=None, ceil_mode=False):
+    """The p-norm of every window of channels-last data."""
+    total = average_pool(x**norm_type, kernel_size, stride, ceil_mode=ceil_mode, divisor_override=1)
+    return keras.ops.sign(total) * keras.ops.abs(total) ** (1 / norm_type)
+''',
+    requires=("average_pool",),
+)
+for _name, _reduce in (("adaptive_average_pool", "mean"), ("adaptive_max_pool", "max")):
+    keras_support(
+        _name,
+        f'''
+def {_name}(x, output_size):
+    """Pool channels-last data with as many windows as ``output_size`` says, overlapping where it does not divide."""
+    for axis, count in pooling_options(x, output_size):
+        size = x.shape[axis]
         if count is None or count == size:
             continue
         index = (slice(None),) * axis
-        parts = [x[(*index, slice(i * size // count, -(-(i + 1) * size // count)))] for i in range(count)]
-        x = CONCAT([REDUCE(part, axis=axis, keepdims=True) for part in parts], axis=axis)
+        cells = [x[(*index, slice(i * size // count, -(-(i + 1) * size // count)))] for i in range(count)]
+        x = keras.ops.concatenate([keras.ops.{_reduce}(cell, axis=axis, keepdims=True) for cell in cells], axis=axis)
     return x
-'''
+''',
+        requires=("pooling_options",),
+    )
 
 
-def _texts(code: str, **words: tuple[str, str]) -> dict[str, str]:
-    made = {"tensorflow": code, "keras": code}
-    for word, (tensorflow, keras) in words.items():
-        made = {"tensorflow": made["tensorflow"].replace(word, tensorflow), "keras": made["keras"].replace(word, keras)}
-    return made
+def _support_class(name: str, function: str, doc: str) -> None:
+    """A layer that calls a support function with what it was made with."""
+    keras_support(
+        name,
+        f'''
+class {name}(keras.layers.Layer):
+    """{doc}"""
+
+    def __init__(self, *args, name=None, **options):
+        super().__init__(name=name)
+        self.arguments = args
+        self.options = options
+
+    def call(self, x):
+        return {function}(x, *self.arguments, **self.options)
+''',
+        requires=(function,),
+    )
 
 
-register_support(Support("pooling_pads", _texts(_PADS)))
-register_support(Support("padded_max_pool", _texts(
-    _PADDED, PAD=("tf.pad", "keras.ops.pad"),
-    POOL=('tf.nn.max_pool(x, pool_size, strides, padding="VALID")', "keras.ops.max_pool(x, pool_size, strides)"),
-)))  # fmt: skip
-register_support(Support("max_pool", _texts(
-    _MAX, PAD=("tf.pad", "keras.ops.pad"),
-    POOL=('tf.nn.pool(x, kernel_size, "MAX", strides=stride or kernel_size, dilations=dilation)', "keras.ops.max_pool(x, kernel_size, stride or kernel_size)"),
-), requires=("pooling_pads",)))  # fmt: skip
-register_support(Support("avg_pool", _texts(
-    _AVERAGE, PAD=("tf.pad", "keras.ops.pad"), ONES=("tf.ones_like(x)", "keras.ops.ones_like(x)"),
-    **{"AVERAGE(x)": ('tf.nn.avg_pool(x, kernel_size, stride or kernel_size, padding="VALID")', "keras.ops.average_pool(x, kernel_size, stride or kernel_size)"),
-       "AVERAGE(counted)": ('tf.nn.avg_pool(counted, kernel_size, stride or kernel_size, padding="VALID")', "keras.ops.average_pool(counted, kernel_size, stride or kernel_size)")},
-), requires=("pooling_pads",)))  # fmt: skip
-for _name, _word, _reduce in (("avg", "mean", ("tf.reduce_mean", "keras.ops.mean")), ("max", "maximum", ("tf.reduce_max", "keras.ops.max"))):
-    register_support(Support(f"adaptive_{_name}_pool", _texts(
-        _ADAPTIVE.replace("NAME", _name).replace("WORD", _word), CONCAT=("tf.concat", "keras.ops.concatenate"), REDUCE=_reduce,
-    )))  # fmt: skip
+_support_class("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.")
+_support_class("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or a divisor of its own.")
+_support_class("PowerAveragePooling", "lp_pool", "The p-norm of every window.")
+_support_class("AdaptiveAveragePooling", "adaptive_average_pool", "Average pooling to a given output size.")
+_support_class("AdaptiveMaxPooling", "adaptive_max_pool", "Max pooling to a given output size.")
+
+# -- declarations ------------------------------------------------------------------------------------------------------
+
+
+def _torch(n: int, layer: str, function: str, layer_rest: str, function_rest: str, **options: Any) -> list[Spelling]:
+    """The layer, the function, and the function's other address."""
+    return [
+        torch_layer(f"{layer}{n}d", layer_rest, **options),
+        functional(f"{function}{n}d", function_rest, positional=3, **options),
+    ]
+
+
+def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -> dict[str, Any]:
+    """Keras's own layer and function where they can say it, else support."""
+    when = {"padding": _is_final, "ceil_mode": False, **plain}
+    short = {"Max": "max_pool", "Average": "avg_pool"}[kind]
+
+    def spellings(package: str) -> list[Spelling]:
+        size = f"pool_size={2 if n == 1 else (2,) * n}" if kind == "Max" else "pool_size"
+        own = keras_layer(
+            package,
+            f"{kind}Pooling{n}D",
+            f"{size}, strides=None, padding='valid', data_format=None",
+            maps={"pool_size": "kernel_size", "strides": "stride", "padding": _PADDING},
+            when=when,
+        )
+        return [own, support_layer(f"{kind}Pooling", rest, positional=2)]
+
+    def call(strides: str, more: dict[str, Any]) -> Spelling:
+        return template(
+            f"tf.nn.{short}{n}d({{x}}, {{kernel_size}}, {{{strides}}}, {{padding}})",
+            maps={"padding": _UPPER_PADDING},
+            when={**when, **more},
+        )
+
+    own_call = Spelling(
+        f"keras.ops.{function}",
+        "inputs, pool_size, strides=None, padding='valid', data_format=None",
+        maps={"inputs": "x", "pool_size": "kernel_size", "strides": "stride", "padding": _PADDING},
+        fixed={"data_format": None},
+        when=when,
+        positional=3,
+        read=False,
+    )
+    fallback = supported(function, f"x, {rest}", positional=3)
+    return {
+        # TensorFlow has no default stride.
+        "tensorflow": [*spellings("tf.keras"), call("kernel_size", {"stride": None}), call("stride", {}), fallback],
+        "keras": [*spellings("keras"), own_call, fallback],
+    }
+
+
+def _cases(n: int, base: dict[str, Any], *changes: dict[str, Any]) -> Iterator[Case]:
+    """One case per change, over an awkward shape."""
+    for change in changes:
+        explicit = change.get("dilation") or change.get("ceil_mode") or "divisor_override" in change
+        skip = _IN_32_BITS if n == 3 and not explicit else {}
+        yield Case({"x": (2, 3, 9, 7, 6)[: n + 2]}, {**base, **change}, skip=skip)
+
+
+def _register_max(n: int) -> None:
+    rest = "kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False"
+    indices = {"fixed": {"return_indices": False}}
+    uneven = {"kernel_size": (2, 3, 1)[:n], "stride": (1, 2, 2)[:n], "padding": (1, 0, 0)[:n], "ceil_mode": True}
+    register(
+        OpDef(
+            f"max_pool{n}d",
+            f"x, *, {rest}",
+            "The largest value of every window; padding never wins.",
+            layout="channels",
+            reference=_max_pool,
+            spellings={
+                "torch": [
+                    *_torch(
+                        n,
+                        "MaxPool",
+                        "max_pool",
+                        "kernel_size, stride=None, padding=0, dilation=1, return_indices=False, ceil_mode=False",
+                        f"{rest}, return_indices=False",
+                        **indices,
+                    ),
+                    Spelling(
+                        f"torch.max_pool{n}d",
+                        "input, kernel_size, stride=(), padding=0, dilation=1, ceil_mode=False",
+                        maps={"input": "x", "stride": _EMPTY_STRIDE},
+                        write=False,
+                    ),
+                ],
+                **_keras(n, "Max", "max_pool", rest, {"dilation": _is_one}),
+            },
+            cases=[
+                *_cases(
+                    n,
+                    {"kernel_size": 3},
+                    {"stride": 1},
+                    {"stride": 2, "padding": 1},
+                    {"stride": 1, "padding": 1},
+                    {"padding": 1, "ceil_mode": True},
+                    {"stride": 2, "padding": 1, "ceil_mode": True},
+                    {"stride": 2, "dilation": 2},
+                    {"stride": 1, "padding": 1, "dilation": 2},
+                ),
+                *_cases(n, {"kernel_size": 2}, {}, {"ceil_mode": True}),
+                *_cases(n, {}, uneven),
+            ],
+        )
+    )
+
+
+def _register_average(n: int) -> None:
+    rest = "kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True"
+    full = f"{rest}, divisor_override=None"
+    own = full if n > 1 else rest
+    extra = ({"stride": 2, "divisor_override": 4, "padding": 1},) if n > 1 else ()
+    torch = _torch(n, "AvgPool", "avg_pool", own, own)
+    if n == 1:
+        # The built-in function says with an empty tuple that the stride is the kernel size.
+        empty = own.replace("stride=None", "stride=()")
+        maps = {"input": "x", "stride": _EMPTY_STRIDE}
+        paths = ("torch.nn.functional.avg_pool1d", "torch.avg_pool1d")
+        torch[1:] = [
+            Spelling(path, f"input, {empty}", maps=maps, write=path is paths[0], positional=3) for path in paths
+        ]
+    register(
+        OpDef(
+            f"avg_pool{n}d",
+            f"x, *, {full}",
+            "The mean of every window; padding counts in it or not.",
+            layout="channels",
+            reference=_avg_pool,
+            spellings={
+                "torch": torch,
+                **_keras(n, "Average", "average_pool", full, {"divisor_override": None}),
+            },
+            cases=[
+                *_cases(
+                    n,
+                    {"kernel_size": 3},
+                    {"stride": 1},
+                    {"stride": 2, "padding": 1},
+                    {"stride": 2, "padding": 1, "count_include_pad": False},
+                    {"stride": 1, "padding": 1, "count_include_pad": False},
+                    {"stride": 1, "padding": 1},
+                    {"padding": 1, "ceil_mode": True},
+                    {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
+                    *extra,
+                ),
+                *_cases(n, {"kernel_size": 2}, {}, {"ceil_mode": True}),
+            ],
+        )
+    )
+
+
+def _register_power(n: int) -> None:
+    rest = "norm_type, kernel_size, stride=None, ceil_mode=False"
+    function = supported("lp_pool", f"x, {rest}", positional=4)
+    layer = support_layer("PowerAveragePooling", rest, positional=3)
+    register(
+        OpDef(
+            f"lp_pool{n}d",
+            f"x, *, {rest}",
+            "The p-norm of every window.",
+            layout="channels",
+            reference=_lp_pool,
+            spellings={
+                "torch": _torch(n, "LPPool", "lp_pool", rest, rest),
+                "tensorflow": [layer, function],
+                "keras": [layer, function],
+            },
+            cases=[
+                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 2}),
+                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 2, "stride": 1}),
+            ],
+        )
+    )
+
+
+def _register_adaptive(n: int, kind: str, reduce: str) -> None:
+    """``kind`` is Keras's word, ``reduce`` NumPy's."""
+    title = {"Average": "Avg", "Max": "Max"}[kind]
+    rest = "output_size" if kind == "Average" else "output_size, return_indices=False"
+    options: dict[str, Any] = {} if kind == "Average" else {"fixed": {"return_indices": False}}
+    function = f"adaptive_{kind.lower()}_pool"
+    axes = tuple(range(1, n + 1))
+    when = {"output_size": _is_one}
+
+    def spellings(package: str, ops: str) -> list[Spelling]:
+        return [
+            template(f"{package}.layers.Global{kind}Pooling{n}D(keepdims=True)", layer=True, call="x", when=when),
+            support_layer(f"Adaptive{kind}Pooling", "output_size"),
+            template(f"{ops}{reduce}({{x}}, axis={axes}, keepdims=True)", when=when),
+            supported(function, "x, output_size", positional=2),
+        ]
+
+    torch = _torch(n, f"Adaptive{title}Pool", f"adaptive_{title.lower()}_pool", rest, rest, **options)
+    if kind == "Average" and n == 1:
+        torch.append(Spelling("torch.adaptive_avg_pool1d", "input, output_size", maps={"input": "x"}, write=False))
+    sizes = (1, 3, (1,) * n, (4, 5, 6)[:n], *([(None, 2, 3)[:n]] if n > 1 else []))
+    register(
+        OpDef(
+            f"adaptive_{title.lower()}_pool{n}d",
+            "x, *, output_size",
+            f"The {'mean' if kind == 'Average' else 'largest value'} of as many windows as the output has places.",
+            layout="channels",
+            reference=_adaptive(reduce),
+            spellings={
+                "torch": torch,
+                "tensorflow": spellings("tf.keras", "tf.reduce_"),
+                "keras": spellings("keras", "keras.ops."),
+            },
+            cases=[Case({"x": (2, 3, 9, 7, 6)[: n + 2]}, {"output_size": size}) for size in sizes],
+        )
+    )
+
+
+for _n in (1, 2, 3):
+    _register_max(_n)
+    _register_average(_n)
+    _register_power(_n)
+    _register_adaptive(_n, "Average", "mean")
+    _register_adaptive(_n, "Max", "max")
+
+for _n in (1, 2, 3):
+    # Read so that the reason names the op; no target keeps the positions that it needs.
+    register(
+        OpDef(
+            f"max_unpool{_n}d",
+            "x, indices, *, kernel_size, stride=None, padding=0, output_size=None",
+            "Puts values back to where max pooling found them.",
+            layout="opaque",
+            spellings={
+                "torch": [
+                    torch_layer(
+                        f"MaxUnpool{_n}d",
+                        "kernel_size, stride=None, padding=0",
+                        call="input, indices, output_size=None",
+                    ),
+                    functional(f"max_unpool{_n}d", "indices, kernel_size, stride=None, padding=0, output_size=None"),
+                ]
+            },
+        )
+    )

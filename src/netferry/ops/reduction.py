@@ -27,7 +27,7 @@ _MAPS = {"dim": "axes", "keepdim": "keepdims"}
 _ALL_IF_EMPTY = {**_MAPS, "dim": Conversion("axes", "None if {} == () else {}", "() if {} is None else {}")}
 _TF = "input_tensor, axis=None, keepdims=False, name=None"
 _TF_MAPS = {"input_tensor": "x", "axis": "axes"}
-_CASES = (
+_CASES: tuple[dict[str, Any], ...] = (
     {},
     {"axes": 1},
     {"axes": (0, 2)},
@@ -236,7 +236,7 @@ def _register_spreads() -> None:
     """std and var, and each together with the mean."""
     for name, support, tf_path in (("var", "variance", "reduce_variance"), ("std", "standard_deviation", "reduce_std")):
         function: Callable[..., Any] = getattr(np, name)
-        implied = {"implies": {"correction": 0}}
+        implied: dict[str, Any] = {"implies": {"correction": 0}}
         long = tensorflow(f"math.{tf_path}", _TF, maps=_TF_MAPS, positional=2, **implied)
         signature = "x, *, axes=None, correction=1, keepdims=False"
 

@@ -5,8 +5,8 @@ Readers produce them from a framework's conventions; writers turn them into the 
 
 from __future__ import annotations
 
-from netferry.ops.core import OpDef, Spelling
-from netferry.ops.registry import register
+from netferry.ops.core import OpDef, Spelling, Support
+from netferry.ops.registry import register, register_support
 
 _KERAS = ("tensorflow", "keras")
 
@@ -56,3 +56,28 @@ register(OpDef(
     "parameters", "module", "The trainable tensors of a tree.", layout="none",
     spellings=_everywhere("{module}.trainable_variables"),
 ))
+
+
+_UPDATE = '''
+def index_update(x, index, value):
+    """A copy of `x` in which `x[index]` is `value`."""
+    places = keras.ops.reshape(keras.ops.arange(math.prod(x.shape)), x.shape)[index]
+    values = keras.ops.broadcast_to(keras.ops.cast(value, x.dtype), places.shape)
+    flat = keras.ops.scatter_update(
+        keras.ops.reshape(x, (-1,)), keras.ops.reshape(places, (-1, 1)), keras.ops.reshape(values, (-1,))
+    )
+    return keras.ops.reshape(flat, x.shape)
+'''
+register_support(Support("index_update", {
+    "keras": _UPDATE,
+    "tensorflow": _UPDATE.replace("keras.ops.scatter_update", "tf.tensor_scatter_nd_update").replace("keras.ops.arange", "tf.range").replace("keras.ops.", "tf."),
+}))  # fmt: skip
+register(OpDef(
+    "index_update", "x, index, value", "A copy of a tensor with some entries replaced.", layout="setitem",
+    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in _KERAS},
+))  # fmt: skip
+register(OpDef(
+    "mask_update", "x, index, value", "A copy of a tensor with the entries replaced where a mask holds.", layout="elementwise",
+    spellings={"tensorflow": [Spelling("", template="tf.where({index}, tf.cast({value}, {x}.dtype), {x})", read=False)],
+               "keras": [Spelling("", template="keras.ops.where({index}, {value}, {x})", read=False)]},
+))  # fmt: skip

@@ -1,4 +1,4 @@
-"""What takes more than one call in Keras: explicit padding of convolutions and pooling, depthwise convolutions."""
+"""Convolutions for Keras targets: padding that it has no word for, kernels of one channel each."""
 
 from __future__ import annotations
 
@@ -6,229 +6,178 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from netferry.frameworks.keras.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
-_VALID = constant("valid")
+Legalise = Callable[[Op, str], ast.expr]
+
 _SAME = constant("same")
 
 
-def _value(node: Op, name: str, default: Any) -> Any:
-    """The literal value of an attribute; None when it is an expression."""
-    given = node.attribute(name)
-    if given is None:
-        return default
-    return literal(given) if is_literal(given) else None
-
-
-def _each(value: Any, n: int) -> tuple[Any, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else (value,) * n
-
-
-def _is_same(n: int, kernel: Any, stride: Any, padding: Any, dilation: Any) -> bool:
-    """Whether literal padding equals Keras's ``same`` for every input size."""
-    if None in (kernel, stride, padding, dilation) or isinstance(padding, str):
-        return False
-    parts = zip(_each(kernel, n), _each(stride, n), _each(padding, n), _each(dilation, n), strict=True)
-    return all(s == 1 and 2 * p == d * (k - 1) for k, s, p, d in parts)
-
-
-def _is_same_symbolically(node: Op) -> bool:
-    """``padding=dilation`` with kernel 3, ``padding=kernel_size // 2`` is not: even kernels differ."""
-    padding, dilation = node.attribute("padding"), node.attribute("dilation")
-    if padding is None or _value(node, "stride", 1) not in (1, (1, 1), (1,), (1, 1, 1)):
-        return False
-    equal = dilation is not None and ast.unparse(padding) == ast.unparse(dilation)
-    return equal and _value(node, "kernel_size", None) in (3, (3, 3), (3,))
-
-
-def _pads(padding: ast.expr, n: int) -> ast.expr:
-    """What ``ZeroPadding`` takes: the same number on both sides of every axis."""
-    if is_literal(padding):
-        value = literal(padding)
-        if isinstance(value, list | tuple):
-            return constant(value[0] if len(set(value)) == 1 else tuple(value))
-    return padding
-
-
-def _convolution(n: int) -> Callable[[Op, str], ast.expr]:
-    def legalise(node: Op, framework: str) -> ast.expr:
-        made = _depthwise(node, n) if n < 3 else node
-        return _padded(made, n)
-
-    return legalise
-
-
-def _padded(node: Op, n: int) -> ast.expr:
-    padding = node.attribute("padding")
-    value = _value(node, "padding", 0)
-    if value in (0, (0,) * n, [0] * n, "valid"):
-        return node.replace(attributes={"padding": _VALID})
-    kernel, stride, dilation = _value(node, "kernel_size", None), _value(node, "stride", 1), _value(node, "dilation", 1)
-    if value == "same" or _is_same(n, kernel, stride, value, dilation) or _is_same_symbolically(node):
-        return node.replace(attributes={"padding": _SAME})
-    assert padding is not None
-    pad = Op(f"zero_pad{n}d", {}, {"padding": _pads(padding, n)}, layer=True, site=node.site)
-    inner = node.replace(attributes={"padding": _VALID})
-    inner.nf_legal = True  # type: ignore[attr-defined]
-    return Op("sequential", {"layers": ast.List([pad, inner], ast.Load())}, layer=True, site=node.site)
+def _is_depthwise(node: Op, n: int) -> bool:
+    """Whether there are as many groups as channels, whatever their number; as many as one is an ordinary one."""
+    texts = {ast.unparse(a) for a in map(node.attribute, ("groups", "in_channels", "out_channels")) if a is not None}
+    given = node.attribute("groups") is not None and node.attribute("out_channels") is not None
+    strides = {ast.unparse(s) for s in per_axis(node, "stride", n)}
+    return given and len(texts) == 1 and texts != {"1"} and len(strides) == 1 and node.indirect is None
 
 
 def _depthwise(node: Op, n: int) -> Op:
-    """One group per channel is what Keras calls depthwise."""
-    groups, inputs, outputs = node.attribute("groups"), node.attribute("in_channels"), node.attribute("out_channels")
-    if groups is None or inputs is None or outputs is None or ast.unparse(groups) != ast.unparse(inputs):
-        return node
-    if _value(node, "groups", None) == 1:
-        return node
-    if n == 2 and not _equal_strides(node):
-        return node
-    attributes = {k.arg: k.value for k in node.attributes if k.arg in ("kernel_size", "stride", "padding", "dilation", "use_bias")}
-    if ast.unparse(outputs) != ast.unparse(inputs):
-        ratio = _ratio(outputs, inputs)
-        if ratio is None:
-            return node
-        attributes["depth_multiplier"] = ratio
-    return Op(f"depthwise_conv{n}d", {}, {k: v for k, v in attributes.items() if k}, layer=True, site=node.site)
+    kept = {k.arg: k.value for k in node.attributes if k.arg and k.arg not in ("out_channels", "groups")}
+    return Op(f"depthwise_conv{n}d", {}, kept, layer=True, site=node.site)
 
 
-def _equal_strides(node: Op) -> bool:
-    stride = _value(node, "stride", 1)
-    return not isinstance(stride, list | tuple) or len(set(stride)) == 1
+def _half_spans(kernel: str, dilation: str) -> set[str]:
+    """How people write the padding that keeps the size with an odd kernel."""
+    halves = [f"{kernel} // 2", f"({kernel} - 1) // 2", f"int(({kernel} - 1) / 2)", f"int({kernel} / 2)"]
+    if dilation == "1":
+        texts = halves
+    else:
+        texts = [t for h in halves for t in (f"({h}) * {dilation}", f"{dilation} * ({h})")]
+        texts += [f"{dilation} * ({kernel} - 1) // 2", f"({kernel} - 1) * {dilation} // 2"]
+    return {ast.unparse(ast.parse(text)) for text in texts}
 
 
-def _ratio(outputs: ast.expr, inputs: ast.expr) -> ast.expr | None:
-    if is_literal(outputs) and is_literal(inputs) and literal(outputs) % literal(inputs) == 0:
-        return constant(literal(outputs) // literal(inputs))
-    return None
+def _keeps_size(kernel: ast.expr, padding: ast.expr, dilation: ast.expr, odd: bool) -> bool:
+    """Whether the padding is half of what the kernel spans beyond one, in numbers or by its words."""
+    if all(map(is_literal, (kernel, padding, dilation))):
+        return bool(2 * literal(padding) == literal(dilation) * (literal(kernel) - 1))
+    written, step = ast.unparse(padding), ast.unparse(dilation)
+    if not is_literal(kernel):
+        return odd and written in _half_spans(ast.unparse(kernel), step)
+    half, rest = divmod(literal(kernel) - 1, 2)
+    products = {f"{half} * {step}", f"{step} * {half}", *([step] if half == 1 else [])}
+    return not rest and written in products | _half_spans(ast.unparse(kernel), step)
 
 
-def _with_kernel(n: int) -> Callable[[Op, str], ast.expr]:
-    """A convolution whose kernel is a tensor: padding goes to the operand."""
+def _is_odd(size: Any) -> bool:
+    return all(s % 2 for s in (size if isinstance(size, list | tuple) else (size,)))
 
+
+def _is_same(node: Op, n: int) -> bool:
+    """Whether the padding is what Keras calls ``same`` for inputs of every size.
+
+    Of a kernel size that is no literal, the run only tells that it is odd; that the padding fits follows from the words.
+    """
+    if not all_equal(node, "stride", n, 1):
+        return False
+    sizes = observed(node, "kernel_size")
+    odd = bool(sizes) and all(map(_is_odd, sizes))
+    parts = zip(*(per_axis(node, name, n) for name in ("kernel_size", "padding", "dilation")), strict=True)
+    return all(_keeps_size(*part, odd) for part in parts)
+
+
+def _mode(node: Op) -> str | None:
+    """How the padding is filled; None where it is not known."""
+    mode = known(node, "padding_mode")
+    seen = set(observed(node, "padding_mode"))
+    if mode is None and len(seen) == 1:
+        mode = seen.pop()
+    return mode
+
+
+def _full_same(node: Op, n: int) -> ast.expr:
+    """The padding that ``same`` stands for, from literal sizes."""
+    pairs = []
+    for kernel, dilation in zip(per_axis(node, "kernel_size", n), per_axis(node, "dilation", n), strict=True):
+        total = literal(dilation) * (literal(kernel) - 1)
+        pairs.append((total // 2, total - total // 2))
+    return constant(pairs[0] if n == 1 else tuple(pairs))
+
+
+def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
-        if getattr(node, "nf_legal", False):
+        if n < 3 and not node.name.startswith("depthwise") and _is_depthwise(node, n):
+            return _depthwise(node, n)
+        padding, mode = known(node, "padding"), _mode(node)
+        plain = {"padding": None, "padding_mode": None}
+        if padding == "valid" or all_equal(node, "padding", n, 0):
+            return node if all(node.attribute(name) is None for name in plain) else node.replace(attributes=plain)
+        if mode is None or any(isinstance(seen, str) for seen in observed(node, "padding") if padding != "same"):
             return node
-        value, bias = _value(node, "padding", 0), node.operand("bias")
-        x, padding = node.operand("x"), node.attribute("padding")
-        assert x is not None
-        mode = {"tensorflow": str.upper}.get(framework, str)
-        if value not in (0, (0,) * n, "valid", "same") and not _is_same(n, _value(node, "kernel_size", None), 1, value, 1):
-            pads = [(0, 0), *[(p, p) for p in _each(value, n)], (0, 0)] if value is not None else None
-            listing = constant(pads) if pads else _symbolic_pads(padding, n)
-            path = "tf.pad" if framework == "tensorflow" else "keras.ops.pad"
-            x = ast.Call(_dotted(path), [x, listing], [])
-        mode_name = constant(mode("same" if value == "same" else "valid"))
-        made: ast.expr = node.replace(operands={"x": x, "bias": None}, attributes={"padding": mode_name})
-        made.nf_legal = True  # type: ignore[attr-defined]
-        return made if bias is None else ast.BinOp(made, ast.Add(), bias)
+        if mode == "zeros" and (padding == "same" or _is_same(node, n)):
+            final = padding == "same" and node.attribute("padding_mode") is None
+            return node if final else node.replace(attributes={"padding": _SAME, "padding_mode": None})
+        pads = _full_same(node, n) if padding == "same" else symmetric(node, "padding", n)
+        fill = {} if mode == "zeros" else {"mode": constant(mode)}
+        pad = Op(f"spatial_pad{n}d", {}, {"pads": pads, **fill}, layer=True, site=node.site)
+        return sequence(node, pad, node.replace(attributes=plain))
 
     return legalise
 
 
-def _symbolic_pads(padding: ast.expr | None, n: int) -> ast.expr:
-    assert padding is not None
-    pair = ast.Tuple([padding, padding], ast.Load())
-    return ast.List([constant((0, 0)), *[pair] * n, constant((0, 0))], ast.Load())
+def _function(n: int) -> Legalise:
+    """Padding goes to the operand, the bias behind."""
 
-
-def _dotted(path: str) -> ast.expr:
-    from netferry.ops.lowering import dotted
-
-    return dotted(path)
-
-
-def _max_pool(n: int) -> Callable[[Op, str], ast.expr]:
     def legalise(node: Op, framework: str) -> ast.expr:
-        if not node.layer or _value(node, "ceil_mode", False) is not False:
+        bias, x = node.operand("bias"), node.operand("x")
+        if bias is not None:
+            return ast.BinOp(node.replace(operands={"bias": None}), ast.Add(), bias)
+        padding = known(node, "padding")
+        if padding == "same" or x is None or node.attribute("padding") is None:
             return node
-        kernel, padding, dilation = _value(node, "kernel_size", None), _value(node, "padding", 0), _value(node, "dilation", 1)
-        stride = _value(node, "stride", None) if node.attribute("stride") is not None else kernel
-        if padding not in (0, (0,) * n) and _is_same(n, kernel, stride, padding, dilation):
-            made = node.replace(attributes={"padding": _SAME})
-            made.nf_legal = True  # type: ignore[attr-defined]
-            return made
-        return node
+        if padding == "valid" or all_equal(node, "padding", n, 0):
+            return node.replace(attributes={"padding": None})
+        padded = Op("pad_axes", {"x": x}, {"pads": around(node, "padding", n)}, site=node.site)
+        return node.replace(operands={"x": padded}, attributes={"padding": None})
 
     return legalise
 
 
-def _average_pool(n: int) -> Callable[[Op, str], ast.expr]:
+def _is_transposed_same(node: Op, n: int) -> bool:
+    """Whether ``padding`` cuts off what Keras cuts off for ``same``, on both sides alike."""
+    if not (all_equal(node, "dilation", n, 1) and all_equal(node, "output_padding", n, 0)):
+        return False
+    parts = list(zip(*(per_axis(node, name, n) for name in ("kernel_size", "stride", "padding")), strict=True))
+    if not all(is_literal(item) for part in parts for item in part):
+        return False
+    values = [tuple(map(literal, part)) for part in parts]
+    return all(k - s == 2 * p for k, s, p in values)
+
+
+def _covers(node: Op, n: int) -> bool:
+    """Whether the kernel leaves no gaps between strides; Keras fills such with zeros at the end unless it is told."""
+    kernels, strides = per_axis(node, "kernel_size", n), per_axis(node, "stride", n)
+    if not all(map(is_literal, (*kernels, *strides))) or not all_equal(node, "dilation", n, 1):
+        return False
+    return all(literal(k) >= literal(s) for k, s in zip(kernels, strides, strict=True))
+
+
+def _transposed(n: int) -> Legalise:
+    """Keras has no number for what is cut off the result: it crops, or says ``same``."""
+
     def legalise(node: Op, framework: str) -> ast.expr:
-        padding = _value(node, "padding", 0)
-        plain = _value(node, "ceil_mode", False) is False and _value(node, "divisor_override", None) is None
-        if not node.layer or not plain or padding in (0, (0,) * n) or padding is None or isinstance(padding, str):
+        if known(node, "padding") == "same":
             return node
-        if _value(node, "count_include_pad", True) is not True:
-            kernel = _value(node, "kernel_size", None)
-            stride = _value(node, "stride", None) if node.attribute("stride") is not None else kernel
-            if _is_same(n, kernel, stride, padding, 1):
-                made = node.replace(attributes={"padding": _SAME})
-                made.nf_legal = True  # type: ignore[attr-defined]
-                return made
-            return node
-        pad = Op(f"zero_pad{n}d", {}, {"padding": constant(padding)}, layer=True, site=node.site)
-        inner = node.replace(attributes={"padding": None})
-        return Op("sequential", {"layers": ast.List([pad, inner], ast.Load())}, layer=True, site=node.site)
+        unpadded = node.replace(attributes={"padding": None})
+        if not all_equal(node, "padding", n, 0):
+            if _is_transposed_same(node, n):
+                return node.replace(attributes={"padding": _SAME, "output_padding": constant(None)})
+            crop = Op(f"crop{n}d", {}, {"cropping": symmetric(node, "padding", n)}, layer=True, site=node.site)
+            return sequence(node, unpadded, crop)
+        if all_equal(node, "output_padding", n, 0) and _covers(node, n):
+            return unpadded.replace(attributes={"output_padding": constant(None)})
+        return node if node.attribute("padding") is None else unpadded
 
     return legalise
 
 
-def _transposed(n: int) -> Callable[[Op, str], ast.expr]:
-    """Keras gives the full result of a transposed convolution; PyTorch cuts ``padding`` off it."""
-
-    def legalise(node: Op, framework: str) -> ast.expr:
-        if getattr(node, "nf_legal", False):
-            return node
-        kernel, stride = _value(node, "kernel_size", None), _value(node, "stride", 1)
-        padding, extra = _value(node, "padding", 0), _value(node, "output_padding", 0)
-        inner = node.replace(attributes={"padding": None, "output_padding": None})
-        inner.nf_legal = True  # type: ignore[attr-defined]
-        if padding == 0 and extra == 0 and _reaches(kernel, stride, n):
-            return inner
-        if None in (kernel, stride, padding, extra):
-            return _cropped_symbolically(node, inner, n)
-        dilation = _each(_value(node, "dilation", 1), n)
-        crops, pads = [], []
-        for k, s, p, e, d in zip(_each(kernel, n), _each(stride, n), _each(padding, n), _each(extra, n), dilation, strict=True):
-            # Keras's "valid" result has max(k - s, 0) more places than size * s; PyTorch's full one (size - 1) * s + k.
-            surplus = max(s - (d * (k - 1) + 1), 0)
-            end = p - e + surplus
-            crops.append((p, max(end, 0)))
-            pads.append((0, max(-end, 0)))
-        chain: list[ast.expr] = [inner]
-        if any(b for _, b in pads):
-            chain.append(Op(f"zero_pad{n}d", {}, {"padding": constant(tuple(pads) if n > 1 else pads[0])}, layer=True))
-        if any(a or b for a, b in crops):
-            chain.append(Op(f"crop{n}d", {}, {"cropping": constant(_cropping(crops, n))}, layer=True))
-        if len(chain) == 1:
-            return inner
-        return Op("sequential", {"layers": ast.List(chain, ast.Load())}, layer=True, site=node.site)
-
-    return legalise
+def _table() -> dict[str, Legalise]:
+    made: dict[str, Legalise] = {}
+    for n in (1, 2, 3):
+        made[f"conv{n}d"] = _layer(n)
+        made[f"conv{n}d_with"] = _function(n)
+        made[f"conv_transpose{n}d"] = _transposed(n)
+        if n < 3:
+            made[f"depthwise_conv{n}d"] = _layer(n)
+    return made
 
 
-def _reaches(kernel: Any, stride: Any, n: int) -> bool:
-    return kernel is not None and stride is not None and all(k >= s for k, s in zip(_each(kernel, n), _each(stride, n), strict=True))
+
+def _linear(node: Op, framework: str) -> ast.expr:
+    """The bias is added behind the product."""
+    bias = node.operand("bias")
+    return node if bias is None else ast.BinOp(node.replace(operands={"bias": None}), ast.Add(), bias)
 
 
-def _cropping(crops: list[tuple[int, int]], n: int) -> Any:
-    if len({*crops}) == 1 and crops[0][0] == crops[0][1]:
-        return crops[0][0]
-    return tuple(crops) if n > 1 else crops[0]
-
-
-def _cropped_symbolically(node: Op, inner: Op, n: int) -> ast.expr:
-    padding = node.attribute("padding")
-    if padding is None or _value(node, "output_padding", 0) != 0:
-        return inner
-    crop = Op(f"crop{n}d", {}, {"cropping": padding}, layer=True)
-    return Op("sequential", {"layers": ast.List([inner, crop], ast.Load())}, layer=True, site=node.site)
-
-
-LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {}
-for _n in (1, 2, 3):
-    LEGALISATIONS[f"conv{_n}d"] = _convolution(_n)
-    LEGALISATIONS[f"conv{_n}d_with"] = _with_kernel(_n)
-    LEGALISATIONS[f"conv_transpose{_n}d"] = _transposed(_n)
-    LEGALISATIONS[f"max_pool{_n}d"] = _max_pool(_n)
-    LEGALISATIONS[f"avg_pool{_n}d"] = _average_pool(_n)
+LEGALISATIONS: dict[str, Legalise] = {**_table(), "functional_linear": _linear}

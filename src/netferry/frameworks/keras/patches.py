@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -112,14 +114,20 @@ def _unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
     return x
 
 
-_TENSORFLOW = {"normal": _normal, "uniform": _uniform, "shuffle": _unchanged}
-_KERAS = {"normal": _normal, "uniform": _uniform, "randint": _integers, "shuffle": _unchanged}
+_TENSORFLOW: Mapping[str, Callable[..., Any]] = {"normal": _normal, "uniform": _uniform, "shuffle": _unchanged}
+_KERAS: Mapping[str, Callable[..., Any]] = {
+    "normal": _normal,
+    "uniform": _uniform,
+    "randint": _integers,
+    "shuffle": _unchanged,
+}
 
 
 @contextmanager
 def modes(*, fixed: bool) -> Iterator[None]:
     """What applies to every run: no dropout, and ``fixed`` numbers for random ones where wanted."""
-    dropouts, randoms = [keras.random], [(keras.random, _KERAS)]
+    dropouts: list[Any] = [keras.random]
+    randoms: list[tuple[Any, Mapping[str, Callable[..., Any]]]] = [(keras.random, _KERAS)]
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -122,6 +122,18 @@ class _Conventions(ast.NodeTransformer):
             node.attr = "call"
         return node
 
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Keras layers take only tensors by position."""
+        self.generic_visit(node)
+        plain: dict[int, str] = getattr(node, "nf_plain", {})
+        if not plain:
+            return node
+        first = min(plain)
+        moved = [ast.keyword(plain[i], a) for i, a in enumerate(node.args) if i in plain]
+        if any(i not in plain for i in range(first, len(node.args))):
+            return node
+        return ast.copy_location(ast.Call(node.func, node.args[:first], [*moved, *node.keywords]), node)
+
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """``layer.bias is not None`` asks what the layer was made with: its variables do not exist yet."""
         left, right = node.left, node.comparators[0]

@@ -87,7 +87,8 @@ class TorchProbe:
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""
-        network.train(training)
+        for module in network.modules():  # not network.train(): its name may be taken by a training loop
+            module.training = training
 
     def initial(self, namespace: dict[str, Any], prelude: str) -> None:
         """Run the prelude."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -39,10 +40,13 @@ _ERASED = (
 def _qualified(value: Any) -> str:
     if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
         value = type(value)
-    module = getattr(value, "__module__", "") or ""
-    name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
     if isinstance(value, type(torch)):
         return value.__name__
+    try:
+        module = getattr(value, "__module__", "") or ""
+        name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
+    except Exception:  # noqa: BLE001 - attributes may be computed, by any code
+        return ""
     return f"{module}.{name}".replace("torch.autograd.grad_mode.", "torch.")
 
 
@@ -54,6 +58,10 @@ class TorchConventions(TorchProbe):
     def is_module(self, value: Any) -> bool:
         """Whether a value is an ``nn.Module`` instance."""
         return isinstance(value, torch.nn.Module)
+
+    def call_parameters(self, network: Any) -> list[str]:
+        """The names of the parameters of ``forward``."""
+        return list(inspect.signature(network.forward).parameters)
 
     def is_container(self, path: str) -> bool:
         """Whether a class path is that of a container."""
@@ -143,7 +151,7 @@ class TorchConventions(TorchProbe):
 
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | None | object:
         """Containers, parameters, buffers and walks over modules."""
-        rule = _RULES.get(path)
+        rule = _false if path.endswith(".is_available") else _RULES.get(path)
         if rule is not None:
             return rule(self, reader, node)
         if path.startswith("torch.nn.Module.") and path.rpartition(".")[2] in _RECEIVER:
@@ -400,6 +408,19 @@ def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> a
     return node
 
 
+def _tensor_of_sizes(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``torch.Tensor(3, 4)`` is an empty tensor of that shape, ``torch.Tensor([3.0, 4.0])`` one of these values."""
+    sizes = [v for a in node.args for v in (reader.values(a) or [getattr(a, "value", None)])]
+    if node.args and all(isinstance(v, int) for v in sizes):
+        shape = ast.Tuple([reader.visit(a) for a in node.args], ast.Load())
+        made = Op("empty", {}, {"shape": shape}, site=reader.site(node))
+    else:
+        made = Op("tensor", {"value": reader.visit(node.args[0])} if node.args else {}, {"dtype": constant("float32")}, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
 def _builtin(name: str) -> Rule:
     """``self.__getattr__(name)`` is what the builtin does."""
 
@@ -432,6 +453,9 @@ _RULES: dict[str, Rule] = {
     "torchvision.models._api.WeightsEnum.verify": _argument,
     "torch.jit._script.script": _argument,
     "torch.jit.annotate": _second_argument,
+    "torch.device": _argument,
+    "torch.Tensor": _tensor_of_sizes,
+    "torch.FloatTensor": _tensor_of_sizes,
     "torch.nn.Module.load_state_dict": _pretrained,
     "torch.hub.load_state_dict_from_url": _pretrained,
     "torch.jit.is_scripting": _false,

@@ -34,6 +34,8 @@ class _Apply(ast.NodeTransformer):
         return None if found is None or found.trivial else found
 
     def visit_Op(self, node: Op) -> ast.AST:
+        if node.layer:
+            node.nf_ranks = self.layout.ranks.get(getattr(node, "nf_id", -1), set())  # type: ignore[attr-defined]
         edit = self._edit(node, "made" if node.layer else "call")
         calls = self._edit(node) if node.layer else None
         self.generic_visit(node)
@@ -46,6 +48,10 @@ class _Apply(ast.NodeTransformer):
         self._convert(node.operands, edit)
         if edit.drop:
             return node.operands[0].value
+        if node.name == "index_update" and edit.order is not None:
+            index = node.operand("index")
+            assert isinstance(index, ast.Subscript)
+            index.slice = _index(index.slice, edit.order)
         made = self._attributes(node, edit)
         return transposed(made, edit.result) if edit.result else made
 
@@ -77,7 +83,7 @@ class _Apply(ast.NodeTransformer):
             if value is not None:
                 changes[name] = _reordered(value, order)
         made = node.replace(edit.rename or None, attributes=changes)
-        for name in ("nf_id", "inplace", "alternatives", "complete"):
+        for name in ("nf_id", "nf_ranks", "inplace", "alternatives", "complete"):
             if hasattr(node, name):
                 setattr(made, name, getattr(node, name))
         return ast.copy_location(made, node) if hasattr(node, "lineno") else made

@@ -251,6 +251,17 @@ def _move_axes(edit: Edit, use: Use, order: Order, rank: int) -> None:
             edit.attributes[name] = tuple(order.index(_axis(v, rank)) for v in value)
 
 
+def pad(solver: Solver, use: Use) -> Edit:
+    """Pads axes by a list that counts from the source's last one: the op is told where each axis is stored."""
+    first = next(iter(use.operands.values()), None)
+    if not isinstance(first, Tensor):
+        return opaque(solver, use)
+    order = solver.order(first)
+    for result in use.results:
+        solver.set(result, order)
+    return Edit() if is_identity(order) else Edit(attributes={"order": order})
+
+
 def reduce(solver: Solver, use: Use) -> Edit:
     """Removes the axes it works along, or keeps them as ones."""
     name, first = next(iter(use.operands.items()))
@@ -565,8 +576,20 @@ def spread(items: tuple[Any, ...], rank: int) -> list[Any]:
 
 
 def setitem(solver: Solver, use: Use) -> Edit:
-    """Writing into a tensor: done in the source's order."""
-    return opaque(solver, use)
+    """Writing into a tensor: basic indices follow its order."""
+    first, key, value = (use.operands.get(n) for n in ("x", "index", "value"))
+    items = key if isinstance(key, tuple) else (key,)
+    if not isinstance(first, Tensor) or is_identity(solver.order(first)):
+        return opaque(solver, use)
+    if not all(isinstance(i, int | slice) or i is Ellipsis for i in items):
+        solver.conflicts.add(use.where)
+        return Edit()
+    order = solver.order(first)
+    edit = Edit(order=order)
+    inner = _indexed(order, items)
+    if isinstance(value, Tensor) and len(value.shape) == len(inner):
+        solver.require(edit, "value", value, inner)
+    return edit
 
 
 def matmul(solver: Solver, use: Use) -> Edit:
@@ -602,5 +625,5 @@ RULES: dict[str, Rule] = {
     "reduce": reduce, "concat": concat, "stack": stack, "split": split, "permute": permute, "swap": permute,
     "reshape": reshape, "flatten": reshape, "squeeze": squeeze, "unsqueeze": unsqueeze, "expand": expand,
     "matmul": matmul, "einsum": matmul, "shape": like, "size": like, "create": create, "index": index,
-    "setitem": setitem, "pattern": pattern, "opaque": opaque, "none": lambda solver, use: Edit(),
+    "setitem": setitem, "pad": pad, "pattern": pattern, "opaque": opaque, "none": lambda solver, use: Edit(),
 }  # fmt: skip

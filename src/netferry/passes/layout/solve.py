@@ -72,7 +72,8 @@ class Layout:
     folds: dict[int, Fold] = field(default_factory=dict)
     edits: dict[tuple[str, int], Edit] = field(default_factory=dict)
     weight_folds: dict[int, Fold] = field(default_factory=dict)
-    assumed: set[tuple[str, int]] = field(default_factory=set)
+    ranks: dict[int, set[int]] = field(default_factory=dict)
+    """Construction of a layer -> the ranks of what it was called with."""
 
     def order(self, value: Tensor) -> Order:
         """The order of a tensor; the source's own unless something else was found."""
@@ -119,6 +120,9 @@ class Solver:
     def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
         edit = (opaque if use.where in self.pinned else rule)(self, use)
         where = use.where
+        first = next(iter(use.operands.values()), None)
+        if use.instance is not None and use.made is not None and isinstance(first, Tensor):
+            self.layout.ranks.setdefault(use.made, set()).add(len(first.shape))
         if where[1] < 0 or (use.site is None and use.made is None):
             return
         edits = self.layout.edits
