@@ -64,6 +64,7 @@ class Assembler:
             self.observation.recording, self.counts.observed, self.counts.assumed, docstring=self._docstring(),
         )  # fmt: skip
         program.construction = call
+        program.notes = self.counts.notes
         program.width = _width(self.project.main)
         return program
 

@@ -24,6 +24,7 @@ from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import is_identity
 from netferry.passes.layout.solve import Layout, solve
+from netferry.passes.promotion import promote
 from netferry.pivot.program import Program
 from netferry.project import Project, load
 from netferry.weights.build import build_map
@@ -195,6 +196,7 @@ def read(
         project = load(source, entry, tab=tab)
         framework = frameworks.detect(project)
     frontend = frameworks.get(framework).reading()
+    project.adopt(frontend.network_libraries)
     with clock.stage("project", "finding the network"):
         found, reason, call = _entry(project, framework, call)
     specs = input_specs(inputs)
@@ -258,12 +260,13 @@ def migrate(
     with clock.stage("passes", "laying out axes"):
         found = solve(reading.observation.recording, keep_interface=layout == "source")
         apply_layout(reading.program, found)
+        promote(reading.program)
     with clock.stage("write", "writing the target"):
         written = write(reading.program, frameworks.get(to).writing())
     with clock.stage("weights", "mapping the weights"):
         weight_map = build_map(reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to)
     made = Migration(
-        reading, to, written.code, written, found, weight_map, _diagnostics(written), timings=reading.timings | clock.seconds
+        reading, to, written.code, written, found, weight_map, _notes(reading.program) + _diagnostics(written), timings=reading.timings | clock.seconds
     )
     if verify:
         progress("verifying")
@@ -279,6 +282,10 @@ def _verified(migration: Migration) -> list[Diagnostic]:
         return []
     code = {"mismatch": "NF050", "unverified": "NF051"}.get(result.status, "NF052")
     return [Diagnostic(code, "error" if code != "NF051" else "warning", "", 0, 0, result.reason or "the networks differ", "")]
+
+
+def _notes(program: Program) -> list[Diagnostic]:
+    return [Diagnostic("NF035", "info", site.file, site.line, site.column, message, "") for message, site in program.notes]
 
 
 def _diagnostics(written: Written) -> list[Diagnostic]:

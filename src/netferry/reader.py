@@ -73,6 +73,7 @@ class Counts:
     observed: int = 0
     assumed: int = 0
     holes: list[Hole] = field(default_factory=list)
+    notes: list[tuple[str, Site]] = field(default_factory=list)
     indirect: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
     """What variables that hold classes or functions were seen to call, by the text of the callee."""
     made: dict[str, set[str]] = field(default_factory=dict)
@@ -125,6 +126,15 @@ class Reader(ast.NodeTransformer):
     def values(self, node: ast.AST) -> list[Any]:
         """The values observed at an expression."""
         return self.facts.values.get(getattr(node, "nf_id", -1), [])
+
+    def callees(self, node: ast.Call) -> list[Any]:
+        """What a call was observed to call."""
+        found: list[Any] = self.facts.callees.get(getattr(node, "nf_id", -1), [])
+        return found
+
+    def note(self, node: ast.AST, message: str) -> None:
+        """Note a change that does not concern what the network computes."""
+        self.counts.notes.append((message, self.site(node)))
 
     def hole(self, node: ast.expr, reason: str, hint: str = "") -> Hole:
         """Mark a call as untranslatable."""

@@ -70,7 +70,7 @@ def require(module: str, title: str, extra: str) -> None:
 
 def detect(project: Any) -> str:
     """The framework a source is written in, from its imports; raises NF015."""
-    from netferry.project.candidates import imported_packages
+    from netferry.project.names import imported_packages
 
     found = imported_packages(project.main.tree)
     for package, name in (("torch", "torch"),):
@@ -83,7 +83,7 @@ def detect(project: Any) -> str:
 
 def target_of(project: Any) -> str:
     """The framework that a target file is written for, from its imports."""
-    from netferry.project.candidates import imported_packages
+    from netferry.project.names import imported_packages
 
     found = imported_packages(project.main.tree)
     for package, name in (("tensorflow", "tensorflow"), ("keras", "keras"), ("torch", "torch")):

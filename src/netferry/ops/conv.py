@@ -210,7 +210,9 @@ def _register_conv_function(n: int) -> None:
                 Case({"x": shape, "weight": weight}),
                 Case({"x": shape, "weight": weight, "bias": (6,)}, {"padding": 1, "stride": 2}),
                 Case({"x": shape, "weight": weight}, {"padding": "same", "dilation": 2}),
-                Case({"x": shape, "weight": (6, 2, *weight[2:]), "bias": (6,)}, {"groups": 2, "padding": (1, 0, 2)[:n]}),
+                Case(
+                    {"x": shape, "weight": (6, 2, *weight[2:]), "bias": (6,)}, {"groups": 2, "padding": (1, 0, 2)[:n]}
+                ),
             ],
         )
     )

@@ -24,9 +24,7 @@ def _layer(name: str) -> list[Spelling]:
 
 
 def _function(name: str, training: bool) -> Spelling:
-    return functional(
-        name, f"p=0.5, training={training}, inplace=False", maps={"p": "rate"}, ignore=("inplace",)
-    )
+    return functional(name, f"p=0.5, training={training}, inplace=False", maps={"p": "rate"}, ignore=("inplace",))
 
 
 def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
@@ -57,7 +55,12 @@ register(
             "torch": [
                 *_layer("Dropout"),
                 _function("dropout", training=True),
-                Spelling("torch.dropout", "input, p, train", maps={"input": "x", "p": "rate", "train": "training"}, write=False),
+                Spelling(
+                    "torch.dropout",
+                    "input, p, train",
+                    maps={"input": "x", "p": "rate", "train": "training"},
+                    write=False,
+                ),
             ],
             **{framework: [*_LAYERS[framework], *_calls(framework)] for framework in _CALLS},
         },

@@ -12,7 +12,9 @@ Maps = Mapping[str, Conversion | str]
 Make = Callable[[str], Sequence[Spelling]]
 
 
-def torch_layer(name: str, signature: str = "", *, typed: bool = False, maps: Maps | None = None, **options: Any) -> Spelling:
+def torch_layer(
+    name: str, signature: str = "", *, typed: bool = False, maps: Maps | None = None, **options: Any
+) -> Spelling:
     """``torch.nn.name(signature)`` called with ``input``; ``typed`` adds ``device`` and ``dtype``."""
     signature = parameters(*(p.strip() for p in (signature, "device=None, dtype=None" if typed else "")))
     ignore = (*options.pop("ignore", ()), *(("device", "dtype") if typed else ()))

@@ -146,7 +146,10 @@ register(
         },
         cases=[
             Case({"x": (2, 3), "y": (2, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4}),
-            Case({"x": (2, 6, 3), "y": (2, 6, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4, "use_bias": False}),
+            Case(
+                {"x": (2, 6, 3), "y": (2, 6, 5)},
+                {"in1_features": 3, "in2_features": 5, "out_features": 4, "use_bias": False},
+            ),
         ],
     )
 )

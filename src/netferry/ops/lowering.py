@@ -226,7 +226,8 @@ def substitute(template: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
         def visit_Name(self, node: ast.Name) -> ast.expr:
             return values.get(node.id, node)
 
-    return Fill().visit(copy.deepcopy(template))
+    filled: ast.expr = Fill().visit(copy.deepcopy(template))
+    return filled
 
 
 def _fill(

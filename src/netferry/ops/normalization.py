@@ -89,7 +89,13 @@ def _register_batch() -> None:
         torch.append(_torch(f"BatchNorm{n}d", f"num_features, {rest}", implies={"dimensions": n}, **options))
         torch.append(_torch(f"LazyBatchNorm{n}d", rest, write=False, implies={"dimensions": n}, **options))
     torch.append(
-        _torch("SyncBatchNorm", f"num_features, {rest}, process_group=None", ignore=("process_group",), write=False, **options)
+        _torch(
+            "SyncBatchNorm",
+            f"num_features, {rest}, process_group=None",
+            ignore=("process_group",),
+            write=False,
+            **options,
+        )
     )
     small = {"num_features": 4, "epsilon": 1e-3, "momentum": 0.3}
     register(
@@ -113,9 +119,7 @@ def _register_batch() -> None:
         )
     )
     given = "running_mean, running_var, weight=None, bias=None"
-    call = supported(
-        "batch_norm", f"x, {given}, training=False, momentum=0.1, epsilon=1e-5", positional=5
-    )
+    call = supported("batch_norm", f"x, {given}, training=False, momentum=0.1, epsilon=1e-5", positional=5)
     register(
         OpDef(
             "batch_norm_with",
@@ -131,7 +135,11 @@ def _register_batch() -> None:
                 "keras": [call],
             },
             cases=[
-                Case({"x": (3, 4, 5, 2), "running_mean": (4,), "running_var": np.array([0.5, 1.0, 1.5, 2.0])}, gradients=False, skip=_NO_GRADIENT),
+                Case(
+                    {"x": (3, 4, 5, 2), "running_mean": (4,), "running_var": np.array([0.5, 1.0, 1.5, 2.0])},
+                    gradients=False,
+                    skip=_NO_GRADIENT,
+                ),
                 Case(
                     {
                         "x": (3, 4, 5),
@@ -199,7 +207,9 @@ def _trailing_as(**names: str) -> Any:
     return lambda attributes: {names[name]: f"{name}: {layout}" for name, layout in layouts(attributes).items()}
 
 
-def _layer_norm(x: Array, *, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **a: Any) -> Array:
+def _layer_norm(
+    x: Array, *, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **a: Any
+) -> Array:
     x = _standardised(x, range(-_count(a), 0), epsilon)
     return (x if weight is None else x * weight) + (0 if bias is None else bias)
 
@@ -374,8 +384,7 @@ for _name, _bias, _default, _doc in (
                     functional(_name, f"normalized_shape, {_given}, eps={_default}", maps=_EPS, positional=2),
                     Spelling(
                         f"torch.{_name}",
-                        f"input, normalized_shape, {_given}, eps={_default}"
-                        + (", cudnn_enable=True" if _bias else ""),
+                        f"input, normalized_shape, {_given}, eps={_default}" + (", cudnn_enable=True" if _bias else ""),
                         maps={"input": "x", **_EPS},
                         ignore=("cudnn_enable",) if _bias else (),
                         write=False,
@@ -396,7 +405,13 @@ for _name, _bias, _default, _doc in (
 
 
 def _group_norm(
-    x: Array, *, groups: int, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **unused: Any
+    x: Array,
+    *,
+    groups: int,
+    weight: Array | None = None,
+    bias: Array | None = None,
+    epsilon: float = 1e-5,
+    **unused: Any,
 ) -> Array:
     parts = x.reshape(x.shape[0], groups, -1)
     return _affine(_standardised(parts, (-1,), epsilon).reshape(x.shape), weight, bias)
@@ -445,7 +460,12 @@ register(
         optional=_OPTIONAL,
         spellings={
             "torch": [
-                _torch("GroupNorm", "num_groups, num_channels, eps=1e-05, affine=True", {"num_groups": "groups"}, positional=2)
+                _torch(
+                    "GroupNorm",
+                    "num_groups, num_channels, eps=1e-05, affine=True",
+                    {"num_groups": "groups"},
+                    positional=2,
+                )
             ],
             **on_keras(_group_layers),
         },
@@ -509,7 +529,10 @@ register(
         spellings={
             "torch": [
                 functional(
-                    "group_norm", f"num_groups, {_GIVEN}, eps=1e-05", maps={"num_groups": "groups", **_EPS}, positional=2
+                    "group_norm",
+                    f"num_groups, {_GIVEN}, eps=1e-05",
+                    maps={"num_groups": "groups", **_EPS},
+                    positional=2,
                 )
             ],
             "tensorflow": [_group_call],
@@ -527,7 +550,9 @@ register(
         f"x, {_GIVEN}, *, epsilon=1e-5",
         "Instance normalisation with a given scale and shift.",
         layout="channels",
-        reference=lambda x, weight=None, bias=None, **a: _group_norm(x, groups=x.shape[1], weight=weight, bias=bias, **a),
+        reference=lambda x, weight=None, bias=None, **a: _group_norm(
+            x, groups=x.shape[1], weight=weight, bias=bias, **a
+        ),
         spellings={
             "torch": [
                 functional(

@@ -189,9 +189,7 @@ def _register_layers(n: int) -> None:
             "Pads the spatial axes: by one number, or by a number or pair for each of them in order.",
             layout="channels",
             reference=_sides,
-            spellings=on_keras(
-                lambda package: [_zero_padding(n, package, "pads"), *_support_layers()]
-            ),
+            spellings=on_keras(lambda package: [_zero_padding(n, package, "pads"), *_support_layers()]),
             cases=[
                 Case({"x": shape}, {"pads": 2, "value": -1.5}),
                 Case({"x": shape}, {"pads": 1, "mode": "replicate"}),
@@ -238,7 +236,9 @@ register(
         spellings={
             "torch": [functional("pad", "pad, mode='constant', value=None", maps={"pad": "pads"}, positional=2)],
             **on_keras(
-                lambda package: [supported("pad_from_last", "x, pads, mode='constant', value=None, order=None", positional=2)]
+                lambda package: [
+                    supported("pad_from_last", "x, pads, mode='constant', value=None, order=None", positional=2)
+                ]
             ),
         },
         cases=[
@@ -256,13 +256,23 @@ register(
 
 def _named_modes(path: str, signature: str, constant: str, value: str) -> list[Spelling]:
     """The target's own padding, and support for the modes that it lacks; ``value`` writes the constant."""
-    maps = {"tensor": "x", "paddings": "pads", "pad_width": "pads", "constant_values": Conversion("value", "{} or None", value)}
+    maps = {
+        "tensor": "x",
+        "paddings": "pads",
+        "pad_width": "pads",
+        "constant_values": Conversion("value", "{} or None", value),
+    }
     options: dict[str, Any] = {"maps": maps, "positional": 2}
     reflect = "REFLECT" if constant.isupper() else "reflect"
     return [
         Spelling(path, signature, ignore=("name",), implies={"mode": "constant"}, fixed={"mode": constant}, **options),
         Spelling(
-            path, signature, ignore=("name", "constant_values"), implies={"mode": "reflect"}, fixed={"mode": reflect}, **options
+            path,
+            signature,
+            ignore=("name", "constant_values"),
+            implies={"mode": "reflect"},
+            fixed={"mode": reflect},
+            **options,
         ),
         *(
             supported(name, "x, pads", when={"mode": mode}, positional=2)

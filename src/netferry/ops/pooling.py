@@ -12,9 +12,9 @@ import numpy as np
 from netferry.ops.conv import each
 from netferry.ops.core import Case, Conversion, OpDef, Spelling
 from netferry.ops.forms import supported, template
-from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
+from netferry.ops.layer_forms import functional, keras_layer, support_layer, torch_layer
 from netferry.ops.registry import register
-from netferry.ops.shared import keras_support
+from netferry.ops.shared import keras_support, layer_calling
 
 Array = np.ndarray[Any, Any]
 Reduce = Callable[[Array, tuple[range, ...]], Array]
@@ -45,7 +45,13 @@ def _count(size: int, kernel: int, stride: int, padding: int, dilation: int, cei
 
 
 def _windows(
-    x: Array, reduce: Reduce, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False
+    x: Array,
+    reduce: Reduce,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> Array:
     """``reduce`` applied to every window, given as the positions along each axis (outside the input too)."""
     n = x.ndim - 2
@@ -72,7 +78,9 @@ def _max_pool(x: Array, **attributes: Any) -> Array:
     return _windows(x, lambda x, spans: _inside(x, spans).max(-1), **attributes)
 
 
-def _avg_pool(x: Array, *, count_include_pad: bool = True, divisor_override: int | None = None, **attributes: Any) -> Array:
+def _avg_pool(
+    x: Array, *, count_include_pad: bool = True, divisor_override: int | None = None, **attributes: Any
+) -> Array:
     padding = each(attributes.get("padding", 0), x.ndim - 2)
 
     def mean(x: Array, spans: tuple[range, ...]) -> Array:
@@ -94,7 +102,10 @@ def _lp_pool(x: Array, *, norm_type: float, **attributes: Any) -> Array:
 
 def _adaptive(reduce: str) -> Callable[..., Array]:
     def reference(x: Array, *, output_size: Any) -> Array:
-        sizes = [size if wanted is None else wanted for size, wanted in zip(x.shape[2:], each(output_size, x.ndim - 2), strict=True)]
+        sizes = [
+            size if wanted is None else wanted
+            for size, wanted in zip(x.shape[2:], each(output_size, x.ndim - 2), strict=True)
+        ]
         out = np.zeros((*x.shape[:2], *sizes))
         for at in product(*map(range, sizes)):
             cells = tuple(
@@ -205,31 +216,11 @@ def {_name}(x, output_size):
     )
 
 
-def _support_class(name: str, function: str, doc: str) -> None:
-    """A layer that calls a support function with what it was made with."""
-    keras_support(
-        name,
-        f'''
-class {name}(keras.layers.Layer):
-    """{doc}"""
-
-    def __init__(self, *args, name=None, **options):
-        super().__init__(name=name)
-        self.arguments = args
-        self.options = options
-
-    def call(self, x):
-        return {function}(x, *self.arguments, **self.options)
-''',
-        requires=(function,),
-    )
-
-
-_support_class("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.")
-_support_class("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or a divisor of its own.")
-_support_class("PowerAveragePooling", "lp_pool", "The p-norm of every window.")
-_support_class("AdaptiveAveragePooling", "adaptive_average_pool", "Average pooling to a given output size.")
-_support_class("AdaptiveMaxPooling", "adaptive_max_pool", "Max pooling to a given output size.")
+layer_calling("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.")
+layer_calling("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or a divisor of its own.")
+layer_calling("PowerAveragePooling", "lp_pool", "The p-norm of every window.")
+layer_calling("AdaptiveAveragePooling", "adaptive_average_pool", "Average pooling to a given output size.")
+layer_calling("AdaptiveMaxPooling", "adaptive_max_pool", "Max pooling to a given output size.")
 
 # -- declarations ------------------------------------------------------------------------------------------------------
 

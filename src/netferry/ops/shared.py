@@ -19,6 +19,7 @@ _TENSORFLOW = (
     ("keras.ops.concatenate", "tf.concat"),
     ("keras.ops.take", "tf.gather"),
     ("keras.ops.conv_transpose", "tf.keras.ops.conv_transpose"),
+    ("keras.ops.take_along_axis", "tf.keras.ops.take_along_axis"),
     ("keras.ops.log_softmax", "tf.nn.log_softmax"),
     ("keras.ops.log", "tf.math.log"),
     ("keras.ops.softplus", "tf.math.softplus"),
@@ -50,3 +51,20 @@ def tensorflow_text(code: str) -> str:
 def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
     """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
     return register_support(Support(name, {"tensorflow": tensorflow_text(code), "keras": code}, requires))
+
+
+def layer_calling(name: str, function: str, doc: str) -> Support:
+    """Register a layer class that calls a support function with the arguments that it was made with."""
+    code = f'''
+class {name}(keras.layers.Layer):
+    """{doc}"""
+
+    def __init__(self, *args, name=None, **options):
+        super().__init__(name=name)
+        self.arguments = args
+        self.options = options
+
+    def call(self, x):
+        return {function}(x, *self.arguments, **self.options)
+'''
+    return keras_support(name, code, requires=(function,))

@@ -13,7 +13,7 @@ from netferry.pivot.facts import Event, Site, Tensor
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
-from netferry.pivot.text import FACTS, HEAD, MODULE, Lower, marked, op_of
+from netferry.pivot.text import FACTS, FORMS, HEAD, MODULE, WRAPPERS, op_of
 from netferry.project.names import bound_names
 
 _FACT: Final = re.compile(r"# (?:-|(?P<file>.*?):(?P<line>\d+):(?P<column>\d+))  (?P<rest>.*)")
@@ -47,6 +47,7 @@ class _Parser:
     def program(self, tree: ast.Module) -> Program:
         """Take the module apart."""
         body = list(tree.body)
+        self.raised.number(tree)
         program = Program("", "", [])
         if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
             program.docstring = ast.get_source_segment(self.text, body.pop(0)) or ""
@@ -61,7 +62,7 @@ class _Parser:
             program.definitions.append(Definition(tuple(bound_names([made])), made, module, lead))
         self._network(program, last)
         places.append(program.construction)
-        self._facts(places)
+        self._facts()
         program.holes = [n for p in places for n in ast.walk(p) if isinstance(n, Hole)]
         return program
 
@@ -82,40 +83,15 @@ class _Parser:
             setattr(program, str(given.arg), ast.literal_eval(given.value))
         program.construction = self.raised.visit(call.args[0])
 
-    def _facts(self, places: list[ast.AST]) -> None:
+    def _facts(self) -> None:
         """Give every pivot node its facts, which stand in the order of the text."""
         start = len(self.lines) - self.lines[::-1].index(FACTS) if FACTS in self.lines else len(self.lines)
-        lines = iter(enumerate(self.lines[start:], start + 1))
-        for node in (n for p in places for n in in_order(p)):
-            number, line = next(lines, (len(self.lines), ""))
-            found = _FACT.fullmatch(line)
+        for number, node in sorted(self.raised.made.items()):
+            at = start + number
+            found = _FACT.fullmatch(self.lines[at]) if at < len(self.lines) else None
             if found is None:
-                raise failure("NF035", "a node of the pivot lacks its line of facts", line=number)
+                raise failure("NF035", "a node of the pivot lacks its line of facts", line=at + 1)
             _tell(node, found)
-
-
-def in_order(tree: ast.AST) -> Iterator[Any]:
-    """The pivot nodes of a tree, in the order in which its text shows them."""
-    from netferry.pivot.copying import copied
-
-    memo: dict[int, Any] = {}
-    lowered = Lower("op").visit(copied(tree, memo))
-    originals = {id(copy): key for key, copy in memo.items()}
-    nodes = {id(n): n for n in _everything(tree)}
-    for copy in marked(lowered):
-        yield nodes[originals[id(copy)]]
-
-
-def _everything(tree: Any) -> Iterator[ast.AST]:
-    """All nodes, those beside the fields included."""
-    if isinstance(tree, ast.AST):
-        yield tree
-        for name, value in tree.__dict__.items():
-            if name not in ("nf_memory", "nf_replaces"):
-                yield from _everything(value)
-    elif isinstance(tree, list):
-        for item in tree:
-            yield from _everything(item)
 
 
 def _imports(statement: ast.stmt) -> Iterator[Import]:
@@ -153,8 +129,20 @@ class _Raise(ast.NodeTransformer):
 
     def __init__(self, vocabulary: str) -> None:
         self.vocabulary = vocabulary
+        self.made: dict[int, ast.AST] = {}
+        """The pivot nodes by their place in the text."""
+        self._count = 0
 
-    def path(self, node: ast.expr) -> list[str]:
+    def number(self, tree: ast.AST) -> None:
+        """Number what will become pivot nodes, in the order of the text."""
+        called = isinstance(tree, ast.Call)
+        path = self.path(tree.func if isinstance(tree, ast.Call) else tree)
+        if path and (not path[0][0].isupper() and path[0] not in WRAPPERS if called else path[0][0].isupper() and len(path) == 1):
+            tree.nf_number, self._count = self._count, self._count + 1  # type: ignore[attr-defined]
+        for child in ast.iter_child_nodes(tree):
+            self.number(child)
+
+    def path(self, node: ast.AST) -> list[str]:
         """The parts behind the vocabulary's name; empty for anything else."""
         parts: list[str] = []
         while isinstance(node, ast.Attribute):
@@ -165,22 +153,26 @@ class _Raise(ast.NodeTransformer):
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         path = self.path(node)
         if len(path) == 1 and path[0][0].isupper():
-            return ast.copy_location(Reference("", path[0]), node)
+            return self._made(Reference("", path[0]), node)
         self.generic_visit(node)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         path = self.path(node.func)
-        if not path or path[0][0].isupper():
+        if not path or path[0][0].isupper():  # A type that is called stays a call.
             self.generic_visit(node)
             return node
-        form = getattr(self, f"_{path[0]}", None) if len(path) == (2 if path[0] in ("layer", "call") else 1) else None
+        form = getattr(self, f"_{path[0]}") if path[0] in FORMS and path[0] != "network" else None
         node.args = [self.visit(a) for a in node.args]
         named = {k.arg: self.visit(k.value) for k in node.keywords if k.arg}
         try:
-            made = form(node, named, *path[1:]) if form else self._op(node, named, path[-1])
-        except (IndexError, ValueError, AttributeError) as error:
+            return self._made(form(node, named, *path[1:]) if form else self._op(node, named, *path), node)
+        except (IndexError, KeyError, TypeError, ValueError) as error:
             raise self._wrong(node, ".".join(path)) from error
+
+    def _made(self, made: ast.expr, node: ast.expr) -> ast.expr:
+        if hasattr(node, "nf_number"):
+            self.made[node.nf_number] = made
         return ast.copy_location(made, node)
 
     def _wrong(self, node: ast.Call, form: str) -> NetferryError:
@@ -218,7 +210,8 @@ class _Raise(ast.NodeTransformer):
 
     def _via(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
         indirect, made, *others = node.args
-        assert isinstance(made, Op)
+        if not isinstance(made, Op):
+            raise TypeError("no op")
         made.indirect = None if isinstance(indirect, ast.Constant) and indirect.value is None else indirect
         if others:
             made.alternatives = others  # type: ignore[attr-defined]

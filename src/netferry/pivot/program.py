@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+from netferry.pivot.copying import Memo, copied
+from netferry.pivot.facts import Site
 from netferry.pivot.nodes import Hole
+
+if TYPE_CHECKING:
+    from netferry.pivot.network import Network
 
 
 @dataclass
@@ -49,6 +54,8 @@ class Program:
     observed: int = 0
     assumed: int = 0
     docstring: str = ""
+    notes: list[tuple[str, Site]] = field(default_factory=list)
+    """Changes that do not concern what the network computes, with their places."""
     width: int = 88
     """The line length that the source keeps to."""
     construction: ast.expr = field(default_factory=lambda: ast.Constant(None))
@@ -58,3 +65,35 @@ class Program:
     def classes(self) -> Sequence[ast.ClassDef]:
         """The class definitions."""
         return [d.node for d in self.definitions if isinstance(d.node, ast.ClassDef)]
+
+    def copy(self) -> Program:
+        """A program that passes may change; the facts are shared."""
+        memo: Memo = {}
+        definitions = [replace(d, node=copied(d.node, memo)) for d in self.definitions]
+        return replace(
+            self, definitions=definitions, imports=list(self.imports), holes=copied(self.holes, memo),
+            construction=copied(self.construction, memo), renamed=dict(self.renamed),
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        from netferry.pivot.text import show
+
+        return show(self)
+
+    def network(self) -> Network:
+        """The network itself: modules, layers, and what flows between them; raises NetferryError without a run."""
+        from netferry.pivot.network import network
+
+        return network(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The network as plain values (``docs/pivot-schema.json``)."""
+        return self.network().to_json()
+
+    def table(self) -> list[dict[str, Any]]:
+        """The layers, with the shapes of their results and their numbers of parameters."""
+        return self.network().table()
+
+    def diagram(self) -> str:
+        """The data flow as a Mermaid diagram."""
+        return self.network().diagram()

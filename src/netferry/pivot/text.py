@@ -36,9 +36,9 @@ from netferry.pivot.render import Renderer
 HEAD: Final = "# netferry pivot 1, vocabulary as "
 MODULE: Final = "# module: "
 FACTS: Final = "# facts"
-FORMS: Final = frozenset(
-    {"layer", "call", "ref", "attribute", "hole", "inplace", "base", "via", "either", "network"}
-)
+WRAPPERS: Final = frozenset({"inplace", "base", "via", "either", "network"})
+"""Forms that are no nodes of their own and have no facts."""
+FORMS: Final = WRAPPERS | {"layer", "call", "ref", "attribute", "hole"}
 """What the vocabulary's name has besides ops; no op may be called so."""
 
 _MARKS: Final = {"inplace": "inplace", "base": "complete"}

@@ -8,7 +8,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Final
 
 from netferry.diagnostics import failure
 from netferry.project.files import SUFFIXES, SourceFile, read
-from netferry.project.names import bound_names
+from netferry.project.names import bound_names, imported_packages
 from netferry.project.reachable import Reached, closure, definitions, is_main_guard, resolve
 
 __all__ = ["Project", "Reached", "SourceFile", "closure", "definitions", "is_main_guard", "load", "split"]
@@ -35,6 +35,8 @@ class Project:
     package: str
     main: SourceFile
     entry: str | None = None
+    adopted: dict[str, Path] = field(default_factory=dict)
+    """Installed packages that are read like the project's own files: top-level name -> the folder that holds it."""
     _files: dict[str, SourceFile] = field(default_factory=dict)
     _paths: dict[str, Path | None] = field(default_factory=dict)
 
@@ -55,6 +57,15 @@ class Project:
     def owns(self, module: str) -> bool:
         """Whether a module of that name belongs to the project (and is read, not imported as a library)."""
         return self._path(module) is not None
+
+    def adopt(self, packages: Collection[str]) -> None:
+        """Read the given installed packages too, as far as the main file imports them."""
+        for name in sorted(imported_packages(self.main.tree) & set(packages)):
+            found = PathFinder.find_spec(name)
+            if name != self.package and found is not None and found.submodule_search_locations:
+                self.adopted[name] = Path(next(iter(found.submodule_search_locations))).parent
+                self._paths.clear()
+                self._paths[self.main.module] = self.main.path
 
     def file(self, module: str) -> SourceFile:
         """The file of a module of the project; raises KeyError for any other."""
@@ -88,7 +99,10 @@ class Project:
     def _search(self, module: str) -> Path | None:
         if not _MODULE.fullmatch(module):
             return None
-        if self.package and module.split(".")[0] == self.package:
+        top = module.split(".")[0]
+        if top in self.adopted:
+            return _module_path(self.adopted[top], module)
+        if self.package and top == self.package:
             return _module_path(self.root, module)
         found = (_module_path(root, module) for root in self.roots if not _is_library_folder(root))
         return next((path for path in found if path and path.suffix == ".py"), None)

@@ -54,17 +54,6 @@ def import_paths(tree: ast.AST) -> dict[str, str]:
     return found
 
 
-def imported_packages(tree: ast.AST) -> set[str]:
-    """The top-level packages that a file imports anywhere, which tell its framework."""
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            found.add(node.module.split(".")[0])
-    return found
-
-
 def network_classes(project: Project, file: SourceFile, bases: Collection[str]) -> dict[str, ast.ClassDef]:
     """The top-level classes of ``file`` that derive, directly or not, from one of ``bases`` (dotted paths)."""
     return _Classes(project, bases).of(file)

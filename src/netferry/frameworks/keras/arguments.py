@@ -62,7 +62,11 @@ def symmetric(node: Op, name: str, n: int) -> ast.expr:
     """Padding or cropping that is equal on both sides: one expression, or one per axis where they differ."""
     given = node.attribute(name)
     assert given is not None
-    if n == 1 and any(isinstance(value, list | tuple) for value in observed(node, name)) and not isinstance(given, ast.Tuple | ast.List):
+    if (
+        n == 1
+        and any(isinstance(value, list | tuple) for value in observed(node, name))
+        and not isinstance(given, ast.Tuple | ast.List)
+    ):
         return ast.Subscript(given, constant(0), ast.Load())
     items = each(given, n)
     return items[0] if len({ast.unparse(item) for item in items}) == 1 else ast.Tuple(items, ast.Load())

@@ -173,7 +173,6 @@ def _table() -> dict[str, Legalise]:
     return made
 
 
-
 def _linear(node: Op, framework: str) -> ast.expr:
     """The bias is added behind the product."""
     bias = node.operand("bias")

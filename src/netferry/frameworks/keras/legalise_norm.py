@@ -16,7 +16,11 @@ def _switches(node: Op) -> Op:
         return node
     value = known(node, "affine")
     if value is not None:
-        return node if value or known(node, "use_bias") is False else node.replace(attributes={"use_bias": constant(False)})
+        return (
+            node
+            if value or known(node, "use_bias") is False
+            else node.replace(attributes={"use_bias": constant(False)})
+        )
     assert affine is not None
     if bias is None:
         return node.replace(attributes={"use_bias": affine})

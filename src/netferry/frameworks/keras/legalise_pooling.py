@@ -16,7 +16,11 @@ _LOWEST = constant(-float("inf"))
 def _is_same(node: Op, n: int) -> bool:
     """Whether the padding is what Keras calls ``same`` for inputs of every size: only with a stride of one."""
     stride = node.attribute("stride")
-    strides = each(stride, n) if stride is not None and known(node, "stride") is not None else per_axis(node, "kernel_size", n)
+    strides = (
+        each(stride, n)
+        if stride is not None and known(node, "stride") is not None
+        else per_axis(node, "kernel_size", n)
+    )
     if not all(is_literal(s) and literal(s) == 1 for s in strides):
         return False
     pairs = list(zip(per_axis(node, "kernel_size", n), per_axis(node, "padding", n), strict=True))
@@ -38,7 +42,9 @@ def _padded(node: Op, n: int, value: ast.expr | None) -> ast.expr:
 
 def _is_final(node: Op, n: int) -> bool:
     """Whether Keras has the word already, or the general definition takes it as it is."""
-    special = known(node, "ceil_mode") is not False or node.attribute("padding") is None or known(node, "padding") == "same"
+    special = (
+        known(node, "ceil_mode") is not False or node.attribute("padding") is None or known(node, "padding") == "same"
+    )
     return special or any(isinstance(seen, str) for seen in observed(node, "padding"))
 
 
@@ -50,7 +56,9 @@ def _max(n: int) -> Legalise:
             return node
         if all_equal(node, "padding", n, 0):
             return node.replace(attributes={"padding": None})
-        return node.replace(attributes={"padding": constant("same")}) if _is_same(node, n) else _padded(node, n, _LOWEST)
+        return (
+            node.replace(attributes={"padding": constant("same")}) if _is_same(node, n) else _padded(node, n, _LOWEST)
+        )
 
     return legalise
 

@@ -187,10 +187,19 @@ class KerasRuntime:
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         args, kwargs = self.tensors(arguments)
+        if isinstance(network, keras.layers.Layer):
+            args, kwargs = _by_keyword(network, args, kwargs)
         if isinstance(network, keras.layers.Layer) or "training" in inspect.signature(network).parameters:
             kwargs = kwargs | {"training": training}
         with patches.modes(fixed=self._fixed):
             return network(*args, **kwargs)
+
+
+def _by_keyword(network: Any, args: Sequence[Any], kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments with plain data given by keyword: Keras layers take only tensors by position."""
+    first = next((i for i, a in enumerate(args) if isinstance(a, bool | int | float | str)), len(args))
+    names = list(inspect.signature(network.call).parameters)
+    return tuple(args[:first]), {**dict(zip(names[first:], args[first:], strict=False)), **kwargs}
 
 
 @contextmanager

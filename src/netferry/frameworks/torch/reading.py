@@ -53,7 +53,9 @@ def _qualified(value: Any) -> str:
 class TorchConventions(TorchProbe):
     """PyTorch as a source."""
 
-    libraries = frozenset({"torch", "torchvision", "einops", "torchaudio"})
+    libraries = frozenset({"torch", "torchvision", "einops", "torchaudio", "timm"})
+    network_libraries = frozenset({"torchvision", "timm"})
+    """Libraries of networks written in PyTorch: their code is read with the user's own."""
 
     def is_module(self, value: Any) -> bool:
         """Whether a value is an ``nn.Module`` instance."""
@@ -182,9 +184,19 @@ class TorchConventions(TorchProbe):
                 return self._with(reader, node)
             case ast.If():
                 return self._if(reader, node)
-            case ast.Assert():
-                return self._assert(reader, node)
+            case ast.For() if self._only_initialises(reader, node):
+                reader.note(node, "initial values by parameter name are left out: the target makes its variables later")
+                return []
         return None
+
+    def _only_initialises(self, reader: Reader, node: ast.For) -> bool:
+        """Whether a loop over parameters by name does nothing but fill them."""
+        paths = {callable_path(c) for n in ast.walk(node.iter) if isinstance(n, ast.Call) for c in reader.callees(n)}
+        if not paths & {"torch.nn.Module.named_parameters", "torch.nn.Module.parameters", "torch.nn.Module.named_modules"}:
+            return False
+        calls = [n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Call)]
+        made = [callable_path(c) or "" for n in calls for c in reader.callees(n)]
+        return bool(calls) and all(not p or p.startswith(("torch.nn.init.", "torch.Tensor.")) for p in made) and any(made)
 
     def _bare_call(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
         callees = reader.facts.callees.get(getattr(call, "nf_id", -1), [])
@@ -268,9 +280,6 @@ class TorchConventions(TorchProbe):
             name = _qualified(reader.static(test.func))
             if name.startswith(("torch.jit.", "torch._jit_internal.", "torch.compiler.", "torch.onnx.", "torch.cuda.is_available", "torch._C._get_tracing_state")):
                 return False
-        return None
-
-    def _assert(self, reader: Reader, node: ast.Assert) -> list[ast.stmt] | None:
         return None
 
 

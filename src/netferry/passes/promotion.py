@@ -1,0 +1,80 @@
+"""Makes type promotion explicit: some frameworks refuse what the source promotes silently.
+
+Requires facts on operators; ensures that the tensor operands of every arithmetic operator have its result's type, and
+those of every comparison a common one.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+from netferry.pivot.facts import Event, Tensor
+from netferry.pivot.nodes import Op, constant
+from netferry.pivot.program import Program
+
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def promote(program: Program) -> Program:
+    """Insert the casts that the source's operators do by themselves."""
+    transformer = _Promote(program.facts)
+    for definition in program.definitions:
+        definition.node = transformer.visit(definition.node)
+    return program
+
+
+class _Promote(ast.NodeTransformer):
+    def __init__(self, facts: Any) -> None:
+        self.facts = facts
+
+    def _events(self, node: ast.AST) -> Sequence[Event]:
+        found: Sequence[Event] = self.facts.by_node.get(getattr(node, "nf_id", -1), ())
+        return found
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        self.generic_visit(node)
+        types = _types(self._events(node), ("Add", "Sub", "Mult", "Div", "Pow", "MatMult", "FloorDiv", "Mod"))
+        if types is None:
+            return node
+        left, right, result = types
+        if left is not None and left != result:
+            node.left = _cast(node.left, result)
+        if right is not None and right != result:
+            node.right = _cast(node.right, result)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        types = _types(self._events(node), ("Eq", "NotEq", "Lt", "LtE", "Gt", "GtE"))
+        if types is None or None in types[:2] or types[0] == types[1]:
+            return node
+        left, right, _ = types
+        common = _common(str(left), str(right))
+        if left != common:
+            node.left = _cast(node.left, common)
+        if right != common:
+            node.comparators = [_cast(node.comparators[0], common)]
+        return node
+
+
+def _types(events: Sequence[Event], operators: Sequence[str]) -> tuple[str | None, str | None, str] | None:
+    """Types of both operands (None: no tensor) and of the result, where all uses agree."""
+    found = set()
+    for event in events:
+        if event.path.removeprefix("operator.") not in operators or not isinstance(event.result, Tensor):
+            return None
+        left, right = (a.dtype if isinstance(a, Tensor) else None for a in event.args[:2])
+        found.add((left, right, event.result.dtype))
+    return found.pop() if len(found) == 1 else None
+
+
+def _common(one: str, other: str) -> str:
+    """The type that both convert to: floats win over integers, wider ones over narrower."""
+    ranked = ["bool", "uint8", "int8", "int16", "int32", "int64", *_FLOATS]
+    return max(one, other, key=lambda t: ranked.index(t) if t in ranked else len(ranked))
+
+
+def _cast(value: ast.expr, dtype: str) -> ast.expr:
+    return Op("cast", {"x": value}, {"dtype": constant(dtype)})
