@@ -25,6 +25,7 @@ from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import is_identity
 from netferry.passes.layout.solve import Layout, solve
 from netferry.passes.promotion import promote
+from netferry.pivot.checker import require
 from netferry.pivot.program import Program
 from netferry.project import Project, load
 from netferry.weights.build import build_map
@@ -75,6 +76,7 @@ class Migration:
     diagnostics: list[Diagnostic]
     verification: Any = None
     timings: dict[str, float] = field(default_factory=dict)
+    _modules: dict[Any, types.ModuleType] = field(default_factory=dict, repr=False)
 
     @property
     def pivot(self) -> Program:
@@ -102,20 +104,23 @@ class Migration:
             "arrays": len(self.weight_map.entries), "numbers": self.reading.numbers,
         }  # fmt: skip
 
-    def build(self) -> Any:
-        """A new instance of the generated network."""
-        namespace = dict(self.module().__dict__)
-        exec("\n".join(self.written.call_imports), namespace)  # noqa: S102 - our own generated imports
-        return eval(self.written.call, namespace)  # noqa: S307 - our own generated call
+    def build(self, change: Callable[[str], ast.Module] = ast.parse) -> Any:
+        """A new instance of the generated network; ``change`` may alter the code that is loaded."""
+        module = self._load(change)
+        return eval(module.__netferry_call__, module.__dict__)  # noqa: S307 - our own generated call
 
-    def module(self) -> types.ModuleType:
-        """The generated code, loaded."""
-        if "_module" not in self.__dict__:
-            made = types.ModuleType(f"netferry_migrated_{id(self)}")
+    def _load(self, change: Callable[[str], ast.Module]) -> types.ModuleType:
+        """The generated code as a module, loaded once for every way of changing it."""
+        if change not in self._modules:
+            made = types.ModuleType(f"netferry_migrated_{id(self)}_{len(self._modules)}")
             sys.modules[made.__name__] = made  # dataclasses look their module up there
-            exec(compile(self.code, "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
-            self.__dict__["_module"] = made
-        return self.__dict__["_module"]  # type: ignore[no-any-return]
+            exec(compile(change(self.code), "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
+            exec("\n".join(self.written.call_imports), made.__dict__)  # noqa: S102 - our own generated imports
+            statement = change(self.written.call).body[0]
+            assert isinstance(statement, ast.Expr)
+            made.__netferry_call__ = compile(ast.Expression(statement.value), "<call>", "eval")  # type: ignore[attr-defined]
+            self._modules[change] = made
+        return self._modules[change]
 
     def transfer(self, source: Any, target: Any) -> Any:
         """Copy every weight of a source instance into a target instance."""
@@ -208,6 +213,7 @@ def read(
         observation = observe(project, frontend, found, call, specs, prelude)
     with clock.stage("read", "reading the network"):
         program = Assembler(project, observation, frontend).run(found)
+        require(program)
     return Reading(project, framework, found, reason, call, specs, input_reason, observation, program, clock.seconds)
 
 
@@ -259,10 +265,10 @@ def migrate(
     clock = _Clock(progress)
     with clock.stage("passes", "laying out axes"):
         found = solve(reading.observation.recording, keep_interface=layout == "source")
-        apply_layout(reading.program, found)
-        promote(reading.program)
+        program = apply_layout(reading.program.copy(), found)
+        promote(program)
     with clock.stage("write", "writing the target"):
-        written = write(reading.program, frameworks.get(to).writing())
+        written = write(program, frameworks.get(to).writing())
     with clock.stage("weights", "mapping the weights"):
         weight_map = build_map(reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to)
     made = Migration(

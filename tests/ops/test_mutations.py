@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from netferry.frameworks import legalisations
 from netferry.ops import registry
 from netferry.ops.core import Conversion, OpDef, Spelling
 from tests.ops import harness
@@ -38,9 +39,9 @@ def another_default(op: OpDef, spelling: Spelling) -> Spelling | None:
 
 
 def lost_conversion(op: OpDef, spelling: Spelling) -> Spelling | None:
-    """A conversion that computes is taken for a mere renaming."""
+    """A conversion that computes is taken for a mere renaming; what only training shows is another test's business."""
     for argument, conversion in spelling.maps.items():
-        if isinstance(conversion, Conversion) and isinstance(conversion.write, str) and "-" in conversion.write:
+        if argument != "momentum" and isinstance(conversion, Conversion) and isinstance(conversion.write, str) and "-" in conversion.write:
             return replace(spelling, maps={**spelling.maps, argument: conversion.attribute})
     return None
 
@@ -85,6 +86,11 @@ def another_formula(op: OpDef, spelling: Spelling) -> Spelling | None:
     return None
 
 
+SYMMETRIC = {"mul", "maximum", "minimum", "hypot", "logaddexp", "eq", "ne", "add", "dot", "inner"}
+SYMMETRIC |= {f"{kind}_{name}" for kind in ("logical", "bitwise") for name in ("and", "or", "xor")}
+"""Ops whose operands may change places."""
+
+
 CHANGES: dict[Change, int] = {
     another_default: 40,
     lost_conversion: 6,
@@ -106,10 +112,15 @@ def mutants() -> Iterator[Any]:
             for framework in harness.TARGETS:
                 for number, spelling in enumerate(op.spellings.get(framework, ())):
                     made = change(op, spelling) if spelling.write else None
-                    if made is not None:
+                    if made is not None and not _harmless(change, op, framework):
                         found.append((op, framework, number, made))
         for op, framework, number, made in found[:: max(len(found) // wanted, 1)]:
             yield pytest.param(op, framework, number, made, id=f"{change.__name__}-{op.name}-{framework}-{number}")
+
+
+def _harmless(change: Change, op: OpDef, framework: str) -> bool:
+    """Whether the error cannot show: operands change places, or a legalisation writes something else instead."""
+    return op.name in legalisations(framework) or (change is exchanged and op.name in SYMMETRIC)
 
 
 @pytest.mark.parametrize(("op", "framework", "number", "spelling"), mutants())
@@ -144,6 +155,6 @@ def _fails(check: Callable[[], Any]) -> bool:
         check()
     except pytest.skip.Exception:
         return False
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever the planted error leads to
         return True
     return False

@@ -33,7 +33,7 @@ class Call:
         keywords: list[ast.keyword] = []
         parameters = self.spelling.parsed.parameters
         given = [i for i, p in enumerate(parameters) if p.name in self.values]
-        for index, parameter in enumerate(parameters[: max(given, default=-1) + 1]):
+        for parameter in parameters[: max(given, default=-1) + 1]:
             value = self.values.get(parameter.name)
             if parameter.variadic:
                 args += value.elts if isinstance(value, ast.Tuple | ast.List) else []
@@ -53,7 +53,7 @@ class Call:
                 continue
             if parameter.variadic:
                 args += value.elts if isinstance(value, ast.Tuple | ast.List) else []
-            elif index == 0 and self.spelling.kind in ("method", "attribute") or self._precedes_variadic(index):
+            elif (index == 0 and self.spelling.kind in ("method", "attribute")) or self._precedes_variadic(index):
                 args.append(value)
             else:
                 keywords.append(ast.keyword(parameter.name, value))

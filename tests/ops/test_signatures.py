@@ -18,20 +18,20 @@ COMMON = {"name", "dtype", "trainable"}
 
 def named() -> list[tuple[str, OpDef, Spelling]]:
     """Every spelling that is a call of something public."""
-    found = []
-    for op in registry.all_ops():
-        for framework in FRAMEWORKS:
-            for spelling in op.spellings.get(framework, ()):
-                if spelling.path and not spelling.support and not spelling.template:
-                    found.append((framework, op, spelling))
-    return found
+    return [
+        (framework, op, spelling)
+        for op in registry.all_ops()
+        for framework in FRAMEWORKS
+        for spelling in op.spellings.get(framework, ())
+        if spelling.path and not spelling.support and not spelling.template
+    ]
 
 
 def differences(spelling: Spelling, found: tuple[Parameter, ...], overloads: Overloads) -> list[str]:
     """What a recorded signature says wrong about a live one.
 
-    Recording less is right (what is not recorded is refused when it is given), recording something else is not: what can
-    be given by position must begin like the live list, and defaults must agree.
+    Recording less is right (what is not recorded is refused when it is given), recording something else is not: what
+    can be given by position must begin like the live list, and defaults must agree.
     """
     recorded = spelling.parsed.parameters
     if recorded and found and recorded[0].name == "x" and found[0].name == "self":

@@ -106,7 +106,13 @@ def test_composed_recipes_skip_the_canonical_form():
 
 @pytest.mark.parametrize(
     "source, target, shape",
-    [("A B", "A C", (2, 3)), ("(g:ab H)", "(g:ac H)", (4,)), ("(g:abc H)", "H g:abc", (4,)), ("A B", "B A", (2,)), ("(A B)", "A B", (6,))],
+    [
+        ("A B", "A C", (2, 3)),
+        ("(g:ab H)", "(g:ac H)", (4,)),
+        ("(g:abc H)", "H g:abc", (4,)),
+        ("A B", "B A", (2,)),
+        ("(A B)", "A B", (6,)),
+    ],
 )
 def test_what_cannot_be_is_refused(source, target, shape):
     with pytest.raises(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,15 @@ def _pairs(*attributes: Mapping[str, Any], x: Any = (3, 4), target: Any = (3, 4)
     return [Case({"x": x, "target": target}, given, gradients=gradients) for given in attributes]
 
 
+def _weighed(*attributes: Mapping[str, Any], **operands: Any) -> list[Case]:
+    """Weights that are numbers, with every reduction."""
+    return [
+        replace(case, gradients=False, skip=_NOT_IN_TORCH)
+        for given in attributes
+        for case in _pairs(given, {**given, "reduction": "sum"}, {**given, "reduction": "none"}, **operands)
+    ]
+
+
 _COMMON = "size_average=None, reduce=None, reduction='mean'"
 _PLAIN: Formula = ("keras.ops.square(X - Y)", {})
 _loss(
@@ -191,9 +201,7 @@ _loss(
     signature="weight=None",
     support="binary_cross_entropy",
     cases=_pairs({}, {"reduction": "sum"}, {"reduction": "none"}, x=_OPEN, target=1 - _OPEN[::-1])
-    + [
-        Case({"x": _OPEN, "target": 1 - _OPEN[::-1]}, {"weight": 0.3}, gradients=False, skip=_NOT_IN_TORCH),
-    ],
+    + _weighed({"weight": 0.3}, x=_OPEN, target=1 - _OPEN[::-1]),
 )
 keras_support(
     "binary_cross_entropy",
@@ -228,12 +236,7 @@ _loss(
     rest=f"weight=None, {_COMMON}, pos_weight=None",
     signature="weight=None, pos_weight=None",
     cases=_pairs({}, {"reduction": "sum"}, {"reduction": "none"}, target=_DISTRIBUTION[[0, 1, 0, 1]].T)
-    + [
-        Case(case.operands, case.attributes, gradients=False, skip=_NOT_IN_TORCH)
-        for case in _pairs(
-            {"weight": 0.3}, {"pos_weight": 2.5}, {"weight": 0.3, "pos_weight": 2.5}, target=_DISTRIBUTION[[0, 1, 0, 1]].T
-        )
-    ],
+    + _weighed({"weight": 0.3}, {"pos_weight": 2.5}, {"weight": 0.3, "pos_weight": 2.5}, target=_DISTRIBUTION[[0, 1, 0, 1]].T),
 )
 
 
@@ -325,7 +328,7 @@ _WITH_GAPS = np.array([0, 2, -100, 1])
 
 def _register_class_losses() -> None:
     """nll_loss and cross_entropy, which is the same of a log-softmax."""
-    for name, layer, reference, text, smoothing in (
+    table: Sequence[tuple[str, str, Callable[..., Any], str, str]] = (
         ("nll_loss", "NLLLoss", _likelihood, "log_likelihood_loss(X, Y, {weight}, {ignore_index}, {reduction})", ""),
         (
             "cross_entropy",
@@ -334,14 +337,17 @@ def _register_class_losses() -> None:
             "log_likelihood_loss(keras.ops.log_softmax(X, axis=-1), Y, {weight}, {ignore_index}, {reduction}, {label_smoothing})",
             "label_smoothing=0.0",
         ),
-    ):
+    )
+    for name, layer, reference, text, smoothing in table:
         rest = ", ".join(
             filter(None, ("weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'", smoothing))
         )
         attributes = ", ".join(filter(None, ("weight=None, ignore_index=-100, reduction='mean'", smoothing)))
         short = "log_likelihood_loss(" + text.partition("(")[2].partition(", {weight}")[0] + ")"
         plain = {"weight": None, "ignore_index": -100, "reduction": "mean"} | ({"label_smoothing": 0.0} if smoothing else {})
-        more = [{"label_smoothing": 0.1}, {"label_smoothing": 0.2, "ignore_index": 1, "reduction": "none"}] if smoothing else []
+        more: list[dict[str, Any]] = []
+        if smoothing:
+            more = [{"label_smoothing": 0.1}, {"label_smoothing": 0.2, "ignore_index": 1, "reduction": "none"}]
         cases = [
             *(Case({"x": (4, 3), "target": _CLASSES}, a) for a in ({}, {"reduction": "sum"}, {"ignore_index": 2}, *more)),
             Case({"x": (4, 3), "target": _WITH_GAPS}, {}),

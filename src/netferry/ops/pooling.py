@@ -391,8 +391,8 @@ def _register_power(n: int) -> None:
                 "keras": [layer, function],
             },
             cases=[
-                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 2}),
-                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 2, "stride": 1}),
+                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 3}),
+                Case({"x": (2, 3, 5, 4, 3)[: n + 2]}, {"norm_type": 2, "kernel_size": 3, "stride": 1}),
             ],
         )
     )

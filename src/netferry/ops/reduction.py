@@ -16,7 +16,6 @@ from netferry.ops.forms import (
     tensorflow,
     torch_both,
     torch_function,
-    torch_method,
 )
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -167,8 +166,10 @@ register(
         layout="reduce",
         reference=_logsumexp,
         spellings={
-            "torch": torch_both("logsumexp", "dim, keepdim=False", out=True, maps=_MAPS, positional=3)
-            + [torch_function("special.logsumexp", "dim, keepdim=False", out=True, maps=_MAPS, write=False)],
+            "torch": [
+                *torch_both("logsumexp", "dim, keepdim=False", out=True, maps=_MAPS, positional=3),
+                torch_function("special.logsumexp", "dim, keepdim=False", out=True, maps=_MAPS, write=False),
+            ],
             "tensorflow": _tf("reduce_logsumexp"),
             "keras": [_keras("logsumexp")],
         },

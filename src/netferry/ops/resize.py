@@ -1,225 +1,295 @@
-"""Resizing of spatial axes, and moving values between channels and space."""
+"""Resizing images and sequences, and rearrangements between channels and space."""
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, Support
-from netferry.ops.forms import template
-from netferry.ops.registry import register, register_support
+from netferry.ops.conv import each
+from netferry.ops.core import Case, Conversion, OpDef, Spelling
+from netferry.ops.forms import supported, template
+from netferry.ops.layer_forms import functional, support_layer, torch_layer
+from netferry.ops.registry import register
+from netferry.ops.shared import keras_support, layer_calling
 
-KERAS = {"tensorflow": "tf.keras", "keras": "keras"}
-_LINEAR = ("linear", "bilinear", "trilinear")
+Array = np.ndarray[Any, Any]
 
-
-def _sizes(x: Any, size: Any, scale_factor: Any) -> list[int]:
-    inner = x.shape[2:]
-    if size is not None:
-        return [size] * len(inner) if isinstance(size, int) else list(size)
-    factors = scale_factor if isinstance(scale_factor, list | tuple) else [scale_factor] * len(inner)
-    return [int(s * f) for s, f in zip(inner, factors, strict=True)]
+# -- interpolation -----------------------------------------------------------------------------------------------------
 
 
-def _cubic(t: float) -> list[float]:
-    """The four weights of cubic convolution with a = -0.75."""
-    a = -0.75
-    near = lambda d: ((a + 2) * d - (a + 3)) * d * d + 1  # noqa: E731
-    far = lambda d: ((a * d - 5 * a) * d + 8 * a) * d - 4 * a  # noqa: E731
-    return [far(t + 1), near(t), near(1 - t), far(2 - t)]
+def _cubic(distance: Array) -> Array:
+    """The cubic convolution kernel with the coefficient -0.75."""
+    d = np.abs(distance)
+    near = (1.25 * d - 2.25) * d * d + 1
+    far = ((-0.75 * d + 3.75) * d - 6) * d + 3
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))
 
 
-def _taps(mode: str, size: int, out: int, place: int, *, align: bool) -> list[tuple[int, float]]:
-    if mode == "nearest":
-        return [(place * size // out, 1.0)]
-    scale = (size - 1) / (out - 1) if align and out > 1 else 0.0 if align else size / out
-    at = place * scale if align else (place + 0.5) * scale - 0.5
-    if mode in _LINEAR:
-        at = max(at, 0.0)
-        low = int(at)
-        return [(low, 1 - (at - low)), (min(low + 1, size - 1), at - low)]
-    low = int(np.floor(at))
-    return [(min(max(low + i - 1, 0), size - 1), w) for i, w in enumerate(_cubic(at - low))]
+def _matrix(size: int, count: int, factor: float | None, mode: str, align_corners: bool | None) -> Array:
+    """What each of ``count`` results takes of each of ``size`` values."""
+    step = size / count if factor is None else 1 / factor
+    if mode.startswith("nearest"):
+        shift = 0.5 if mode == "nearest-exact" else 0.0
+        index = [min(math.floor((i + shift) * step), size - 1) for i in range(count)]
+        return np.eye(size)[index]
+    places = np.arange(count) * (size - 1) / max(count - 1, 1) if align_corners else (np.arange(count) + 0.5) * step - 0.5
+    matrix = np.zeros((count, size))
+    places = places if mode == "bicubic" else np.maximum(places, 0)
+    for row, place in zip(matrix, places, strict=True):
+        low = math.floor(place)
+        for tap in range(low - 1, low + 3):
+            weight = _cubic(place - tap) if mode == "bicubic" else max(0.0, 1 - abs(place - tap))
+            row[min(max(tap, 0), size - 1)] += weight
+    return matrix
 
 
-def _interpolate(
-    x: Any, *, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: Any = None
-) -> Any:
-    sizes = _sizes(x, size, scale_factor)
-    out = np.zeros((*x.shape[:2], *sizes))
-    for at in product(*map(range, sizes)):
-        taps = [_taps(mode, x.shape[2 + i], sizes[i], at[i], align=bool(align_corners)) for i in range(len(sizes))]
-        for chosen in product(*taps):
-            weight = np.prod([w for _, w in chosen])
-            out[(slice(None), slice(None), *at)] += weight * x[(slice(None), slice(None), *[i for i, _ in chosen])]
-    return out
+def _area(size: int, count: int) -> Array:
+    matrix = np.zeros((count, size))
+    for i, row in enumerate(matrix):
+        cell = slice(i * size // count, -(-(i + 1) * size // count))
+        row[cell] = 1 / len(row[cell])
+    return matrix
 
 
-def _calls(framework: str, *, layer: bool) -> list[Spelling]:
-    x = "x" if layer else "{x}"
-    wrap = f"{KERAS[framework]}.layers.Lambda(lambda x: CALL)" if layer else "CALL"
-    made: list[Spelling] = []
-    arguments = "size={size}, scale_factor={scale_factor}"
-    for modes, name, extra in (
-        (("nearest",), "resize_nearest", ""), (_LINEAR, "resize_linear", ", align_corners={align_corners}"),
-        (("bicubic",), "resize_cubic", ", align_corners={align_corners}"),
-    ):  # fmt: skip
-        for given, text in (
-            (("size",), "size={size}"),
-            (("scale_factor",), "scale_factor={scale_factor}"),
-            ((), arguments),
-        ):
-            other = {"size": "scale_factor", "scale_factor": "size"}.get(given[0] if given else "")
-            plain = {other: None} if other else {}
-            for corners in (False, True) if extra else (False,):
-                tail = extra if corners else ""
-                when: dict[str, Any] = {"mode": lambda m, modes=modes: m in modes, **plain}
-                if extra and not corners:
-                    when["align_corners"] = lambda a: not a
-                made.append(
-                    template(wrap.replace("CALL", f"{name}({x}, {text}{tail})"), layer=layer, when=when, support=name)
-                )
-    return made
-
-
-def _spellings() -> dict[str, list[Spelling]]:
-    signature = "size=None, scale_factor=None, mode='nearest', align_corners=None"
-    made: dict[str, list[Spelling]] = {
-        "torch": [
-            Spelling("torch.nn.functional.interpolate", f"input, {signature}, recompute_scale_factor=None, antialias=False", {"input": "x"},
-                     fixed={"antialias": False}, ignore=("recompute_scale_factor",)),
-            Spelling("torch.nn.functional.upsample", f"input, {signature}", {"input": "x"}, write=False),
-            Spelling("torch.nn.Upsample", f"{signature}, recompute_scale_factor=None", {"input": "x"}, ignore=("recompute_scale_factor",), layer=True, call="input"),
-        ],
-    }  # fmt: skip
-    for framework, prefix in KERAS.items():
-        whole = lambda f: isinstance(f, int) or (isinstance(f, float) and f.is_integer())  # noqa: E731
-        made[framework] = [
-            template(f"{prefix}.layers.UpSampling2D({{scale_factor}})", layer=True, when={"size": None, "mode": "nearest", "scale_factor": lambda f: isinstance(f, int)}),
-            template(f"{prefix}.layers.UpSampling2D(int({{scale_factor}}))", layer=True, when={"size": None, "mode": "nearest", "scale_factor": whole}),
-            *_calls(framework, layer=True), *_calls(framework, layer=False),
-        ]  # fmt: skip
-    return made
-
-
-register(OpDef(
-    "interpolate", "x, *, size=None, scale_factor=None, mode='nearest', align_corners=None", "Resizes the spatial axes.", layout="channels",
-    reference=_interpolate, spellings=_spellings(),
-    cases=[Case({"x": (2, 3, 5, 4)}, a) for a in (
-        {"scale_factor": 2}, {"size": (7, 3)}, {"scale_factor": 2, "mode": "bilinear"}, {"size": (3, 7), "mode": "bilinear", "align_corners": False},
-        {"size": (8, 9), "mode": "bilinear", "align_corners": True}, {"scale_factor": 2, "mode": "bicubic"})],
-))  # fmt: skip
-
-_INDEX = '''
-def resized(size, scale_factor, inner):
-    """The new sizes of spatial axes of the sizes `inner`."""
-    every = lambda value: value if isinstance(value, (tuple, list)) else (value,) * len(inner)
-    return every(size) if size is not None else [int(s * f) for s, f in zip(inner, every(scale_factor))]
-'''
-_NEAREST = '''
-def resize_nearest(x, size=None, scale_factor=None):
-    """Resize the spatial axes (channels last) by repeating or leaving out places."""
-    for axis, (old, new) in enumerate(zip(x.shape[1:-1], resized(size, scale_factor, x.shape[1:-1])), start=1):
-        x = TAKE(x, np.arange(new) * old // new, axis=axis)
+def _resize(
+    x: Array, *, size: Any = None, scale_factor: Any = None, mode: str = "nearest", align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None, rank: int | None = None,
+) -> Array:  # fmt: skip
+    n = x.ndim - 2
+    factors = each(scale_factor, n)
+    counts = each(size, n) if size is not None else [math.floor(s * f) for s, f in zip(x.shape[2:], factors, strict=True)]
+    for axis, (count, factor) in enumerate(zip(counts, factors, strict=True), start=2):
+        used = None if recompute_scale_factor or size is not None else factor
+        length = x.shape[axis]
+        matrix = _area(length, count) if mode == "area" else _matrix(length, count, used, mode, align_corners)
+        x = np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
     return x
-'''
-_COMMON = """
-    for axis, (old, new) in enumerate(zip(x.shape[1:-1], resized(size, scale_factor, x.shape[1:-1])), start=1):
-        if align_corners:
-            at = np.arange(new) * ((old - 1) / max(new - 1, 1))
-        else:
-            at = (np.arange(new) + 0.5) * (old / new) - 0.5
-"""
-_LINEAR_CODE = (
+
+
+keras_support(
+    "interpolation_taps",
     '''
-def resize_linear(x, size=None, scale_factor=None, align_corners=False):
-    """Resize the spatial axes (channels last) by linear interpolation along each."""'''
-    + _COMMON
-    + """
-        at = np.maximum(at, 0.0)
-        low = at.astype(int)
-        share = CONVERT((at - low).reshape(-1, *[1] * (len(x.shape) - 1 - axis)), dtype=x.dtype)
-        x = TAKE(x, low, axis=axis) * (1 - share) + TAKE(x, np.minimum(low + 1, old - 1), axis=axis) * share
-    return x
-"""
-)
-_CUBIC_CODE = (
-    '''
-def resize_cubic(x, size=None, scale_factor=None, align_corners=False):
-    """Resize the spatial axes (channels last) by cubic convolution (a = -0.75) along each."""'''
-    + _COMMON
-    + """
-        low = np.floor(at).astype(int)
-        t = at - low
+def interpolation_taps(size, count, step, mode, align_corners):
+    """For every tap, which of ``size`` entries each of ``count`` results takes, and with what weight."""
+    positions = (np.arange(count) + 0.5) * step - 0.5
+    if align_corners:
+        positions = np.arange(count) * (size - 1) / max(count - 1, 1)
+    if mode != "bicubic":
+        positions = np.maximum(positions, 0)
+    low = np.floor(positions).astype(int)
+    t = positions - low
+    if mode == "bicubic":
         near = lambda d: (1.25 * d - 2.25) * d * d + 1
         far = lambda d: ((-0.75 * d + 3.75) * d - 6) * d + 3
-        parts = []
-        for offset, share in enumerate((far(t + 1), near(t), near(1 - t), far(2 - t)), start=-1):
-            share = CONVERT(share.reshape(-1, *[1] * (len(x.shape) - 1 - axis)), dtype=x.dtype)
-            parts.append(TAKE(x, np.clip(low + offset, 0, old - 1), axis=axis) * share)
-        x = sum(parts)
+        weights = {-1: far(1 + t), 0: near(t), 1: near(1 - t), 2: far(2 - t)}
+    else:
+        weights = {0: 1 - t, 1: t}
+    return [(np.clip(low + offset, 0, size - 1), weight) for offset, weight in weights.items()]
+''',
+)
+keras_support(
+    "interpolate",
+    '''
+def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=False, recompute_scale_factor=False):
+    """Resize the spatial axes of channels-last data to ``size`` or by ``scale_factor``.
+
+    Modes: nearest, nearest-exact, linear, bilinear, trilinear, bicubic (coefficient -0.75), area.
+    """
+    rank = len(x.shape) - 2
+    sizes = (size,) * rank if size is None or isinstance(size, int) else size
+    factors = (scale_factor,) * rank if scale_factor is None or isinstance(scale_factor, (int, float)) else scale_factor
+    for axis, count, factor in zip(range(1, rank + 1), sizes, factors):
+        length = x.shape[axis]
+        count = int(length * factor) if count is None else int(count)
+        step = length / count if size is not None or recompute_scale_factor else 1 / factor
+        if mode == "area":
+            x = adaptive_average_pool(x, [None] * (axis - 1) + [count] + [None] * (rank - axis))
+        elif mode.startswith("nearest"):
+            shift = 0.5 if mode == "nearest-exact" else 0.0
+            index = np.minimum(np.floor((np.arange(count) + shift) * step), length - 1).astype(int)
+            x = keras.ops.take(x, index, axis=axis)
+        else:
+            parts = []
+            for index, weight in interpolation_taps(length, count, step, mode, align_corners):
+                weight = weight.reshape([-1] + [1] * (rank + 1 - axis))
+                parts.append(keras.ops.take(x, index, axis=axis) * keras.ops.convert_to_tensor(weight, dtype=x.dtype))
+            x = sum(parts)
     return x
-"""
+''',
+    requires=("pooling_options", "adaptive_average_pool", "interpolation_taps"),
 )
 
 
-def _texts(code: str) -> dict[str, str]:
-    return {
-        "tensorflow": code.replace("TAKE", "tf.gather").replace("CONVERT", "tf.convert_to_tensor"),
-        "keras": code.replace("TAKE", "keras.ops.take").replace("CONVERT", "keras.ops.convert_to_tensor"),
-    }
+layer_calling("Interpolation", "interpolate", "Resizes the spatial axes of channels-last data.")
+_REST = "size=None, scale_factor=None, mode='nearest', align_corners=None, recompute_scale_factor=None"
+_SIZES = "size=None, scale_factor=None"
+_BILINEAR = {"mode": "bilinear", "align_corners": True}
+_NEAREST = {"mode": "nearest", "align_corners": None}
 
 
-register_support(Support("resized", _texts(_INDEX)))
-for _name, _code in (("resize_nearest", _NEAREST), ("resize_linear", _LINEAR_CODE), ("resize_cubic", _CUBIC_CODE)):
-    register_support(Support(_name, _texts(_code), requires=("resized",)))
+def _interpolations() -> list[Spelling]:
+    return [
+        functional("interpolate", f"{_REST}, antialias=False", fixed={"antialias": False}),
+        torch_layer("Upsample", _REST),
+        torch_layer("UpsamplingNearest2d", _SIZES, implies=_NEAREST, write=False),
+        torch_layer("UpsamplingBilinear2d", _SIZES, implies=_BILINEAR, write=False),
+        functional("upsample", "size=None, scale_factor=None, mode='nearest', align_corners=None", write=False),
+        functional("upsample_nearest", _SIZES, implies=_NEAREST, write=False),
+        functional("upsample_bilinear", _SIZES, implies=_BILINEAR, write=False),
+    ]
 
 
-def _shuffled(x: Any, *, factor: int) -> Any:
-    n, c, h, w = x.shape
-    parts = x.reshape(n, c // factor**2, factor, factor, h, w)
-    return parts.transpose(0, 1, 4, 2, 5, 3).reshape(n, c // factor**2, h * factor, w * factor)
 
 
-def _unshuffled(x: Any, *, factor: int) -> Any:
-    n, c, h, w = x.shape
-    parts = x.reshape(n, c, h // factor, factor, w // factor, factor)
-    return parts.transpose(0, 1, 3, 5, 2, 4).reshape(n, c * factor**2, h // factor, w // factor)
+def _is_whole(factor: Any) -> bool:
+    """One whole number for all axes."""
+    return isinstance(factor, int | float) and factor == int(factor)
 
 
-_SHUFFLE = '''
-def pixel_shuffle(x, factor):
-    """Move blocks of channels into space; the channels of one output pixel lie `factor ** 2` apart."""
-    batch, height, width, channels = SHAPE(x)
-    x = RESHAPE(x, (batch, height, width, channels // factor**2, factor, factor))
-    x = TRANSPOSE(x, (0, 1, 4, 2, 5, 3))
-    return RESHAPE(x, (batch, height * factor, width * factor, channels // factor**2))
-'''
-_UNSHUFFLE = '''
-def pixel_unshuffle(x, factor):
-    """Move blocks of space into channels; the inverse of pixel_shuffle."""
-    batch, height, width, channels = SHAPE(x)
-    x = RESHAPE(x, (batch, height // factor, factor, width // factor, factor, channels))
-    x = TRANSPOSE(x, (0, 1, 3, 5, 2, 4))
-    return RESHAPE(x, (batch, height // factor, width // factor, channels * factor**2))
-'''
-for _name, _code, _title, _argument, _reference, _shape in (
-    ("pixel_shuffle", _SHUFFLE, "PixelShuffle", "upscale_factor", _shuffled, (2, 18, 4, 5)),
-    ("pixel_unshuffle", _UNSHUFFLE, "PixelUnshuffle", "downscale_factor", _unshuffled, (2, 3, 6, 9)),
-):
-    register_support(Support(_name, {
-        "tensorflow": _code.replace("SHAPE(x)", "x.shape").replace("RESHAPE", "tf.reshape").replace("TRANSPOSE", "tf.transpose").replace("REx.shape", "x.shape"),
-        "keras": _code.replace("RESHAPE", "keras.ops.reshape").replace("SHAPE(x)", "keras.ops.shape(x)").replace("TRANSPOSE", "keras.ops.transpose"),
-    }))  # fmt: skip
-    register(OpDef(
-        _name, "x, *, factor", "Moves values between channels and space.", layout="channels", reference=_reference,
+def _repetitions(package: str, repeat: str) -> list[Spelling]:
+    """Nearest neighbours of a whole factor are repetitions; Keras's layers are told apart by the rank."""
+    whole = Conversion("scale_factor", write="int({})")
+    made = []
+    for n in (1, 2, 3):
+        when = {"mode": "nearest", "size": None, "scale_factor": _is_whole, "rank": n + 2}
+        call = "{x}"
+        for axis in range(1, n + 1):
+            call = f"{repeat}({call}, {{scale_factor}}, axis={axis})"
+        made += [
+            template(
+                f"{package}.layers.UpSampling{n}D({{scale_factor}})",
+                layer=True,
+                call="x",
+                maps={"scale_factor": whole},
+                when=when,
+            ),
+            template(call, maps={"scale_factor": whole}, when=when),
+        ]
+    return made
+
+
+def _targets(package: str, repeat: str) -> list[Spelling]:
+    return [
+        *_repetitions(package, repeat),
+        support_layer("Interpolation", _REST, positional=0),
+        supported("interpolate", f"x, {_REST}"),
+    ]
+
+
+_IMAGE = (2, 3, 5, 4)
+_BY_SIZE: list[Mapping[str, Any]] = [{"size": (7, 3)}, {"size": 6}]
+_BY_FACTOR: list[Mapping[str, Any]] = [{"scale_factor": 2}, {"scale_factor": (1.7, 0.6)}]
+register(
+    OpDef(
+        "interpolate",
+        f"x, *, {_REST}, rank=...",
+        "Resizes the spatial axes.",
+        layout="channels",
+        reference=_resize,
         spellings={
-            "torch": [Spelling(f"torch.nn.{_title}", _argument, {_argument: "factor", "input": "x"}, layer=True, call="input"),
-                      Spelling(f"torch.nn.functional.{_name}", f"input, {_argument}", {"input": "x", _argument: "factor"})],
-            **{f: [template(f"{k}.layers.Lambda(lambda x: {_name}(x, {{factor}}))", layer=True, support=_name),
-                   template(f"{_name}({{x}}, {{factor}})", support=_name)] for f, k in KERAS.items()},
+            "torch": _interpolations(),
+            "tensorflow": _targets("tf.keras", "tf.repeat"),
+            "keras": _targets("keras", "keras.ops.repeat"),
         },
-        cases=[Case({"x": _shape}, {"factor": 3})],
-    ))  # fmt: skip
+        cases=[
+            *(
+                Case({"x": _IMAGE}, {**size, "mode": mode})
+                for mode in ("nearest", "nearest-exact", "bilinear", "bicubic", "area")
+                for size in (*_BY_SIZE, *_BY_FACTOR)
+            ),
+            *(
+                Case({"x": _IMAGE}, {**size, "mode": mode, "align_corners": True})
+                for mode in ("bilinear", "bicubic")
+                for size in (_BY_SIZE[0], _BY_FACTOR[1])
+            ),
+            Case({"x": _IMAGE}, {"scale_factor": 1.7, "mode": "bilinear", "recompute_scale_factor": True}),
+            Case({"x": _IMAGE}, {"size": (1, 7), "mode": "bilinear", "align_corners": True}),
+            Case({"x": (2, 3, 5)}, {"size": 8, "mode": "linear"}),
+            Case({"x": (2, 3, 5, 4, 3)}, {"scale_factor": 2, "mode": "trilinear"}),
+            *(Case({"x": (2, 3, 5, 4, 3)[:rank]}, {"scale_factor": 2.0, "rank": rank}) for rank in (3, 4, 5)),
+        ],
+    )
+)
+
+# -- between channels and space ----------------------------------------------------------------------------------------
+
+
+def _shuffle(x: Array, *, factor: int) -> Array:
+    b, c, h, w = x.shape
+    parts = x.reshape(b, c // factor**2, factor, factor, h, w)
+    return parts.transpose(0, 1, 4, 2, 5, 3).reshape(b, c // factor**2, h * factor, w * factor)
+
+
+def _unshuffle(x: Array, *, factor: int) -> Array:
+    b, c, h, w = x.shape
+    parts = x.reshape(b, c, h // factor, factor, w // factor, factor)
+    return parts.transpose(0, 1, 3, 5, 2, 4).reshape(b, c * factor**2, h // factor, w // factor)
+
+
+def _channel_shuffle(x: Array, *, groups: int) -> Array:
+    b, c, *sizes = x.shape
+    return x.reshape(b, groups, c // groups, *sizes).swapaxes(1, 2).reshape(x.shape)
+
+
+keras_support(
+    "pixel_shuffle",
+    '''
+def pixel_shuffle(x, factor):
+    """Spread channels over space (channels-last data): channel c * factor² + i * factor + j goes to row i, column j."""
+    batch, height, width, channels = keras.ops.shape(x)[0], x.shape[1], x.shape[2], x.shape[3] // factor**2
+    x = keras.ops.reshape(x, (batch, height, width, channels, factor, factor))
+    x = keras.ops.transpose(x, (0, 1, 4, 2, 5, 3))
+    return keras.ops.reshape(x, (batch, height * factor, width * factor, channels))
+''',
+)
+keras_support(
+    "pixel_unshuffle",
+    '''
+def pixel_unshuffle(x, factor):
+    """Gather space into channels (channels-last data): row i, column j goes to channel c * factor² + i * factor + j."""
+    batch, height, width, channels = keras.ops.shape(x)[0], x.shape[1] // factor, x.shape[2] // factor, x.shape[3]
+    x = keras.ops.reshape(x, (batch, height, factor, width, factor, channels))
+    x = keras.ops.transpose(x, (0, 1, 3, 5, 2, 4))
+    return keras.ops.reshape(x, (batch, height, width, channels * factor**2))
+''',
+)
+keras_support(
+    "channel_shuffle",
+    '''
+def channel_shuffle(x, groups):
+    """Deal the channels of channels-last data out over groups in turn."""
+    parts = keras.ops.reshape(x, (-1, groups, x.shape[-1] // groups))
+    return keras.ops.reshape(keras.ops.transpose(parts, (0, 2, 1)), keras.ops.shape(x))
+''',
+)
+for _name, _title, _function, _argument, _attribute, _reference, _shape in (
+    ("pixel_shuffle", "PixelShuffle", "pixel_shuffle", "upscale_factor", "factor", _shuffle, (2, 12, 3, 5)),
+    ("pixel_unshuffle", "PixelUnshuffle", "pixel_unshuffle", "downscale_factor", "factor", _unshuffle, (2, 3, 4, 6)),
+    ("channel_shuffle", "ChannelShuffle", "channel_shuffle", "groups", "groups", _channel_shuffle, (2, 6, 4, 5)),
+):
+    _doc = "Deals channels out over groups in turn." if _attribute == "groups" else "Moves values between channels and space."
+    layer_calling(_title, _function, _doc)
+    _spelled = [support_layer(_title, _attribute), supported(_function, f"x, {_attribute}", positional=2)]
+    _maps = {_argument: _attribute, "input": "x"}
+    register(
+        OpDef(
+            _name,
+            f"x, *, {_attribute}",
+            _doc,
+            layout="channels",
+            reference=_reference,
+            spellings={
+                "torch": [
+                    torch_layer(_title, _argument, maps=_maps),
+                    functional(_function, _argument, maps=_maps, positional=2),
+                    Spelling(f"torch.{_function}", f"input, {_argument}", maps=_maps, write=False),
+                ],
+                "tensorflow": _spelled,
+                "keras": _spelled,
+            },
+            cases=[Case({"x": _shape}, {_attribute: 2})],
+        )
+    )

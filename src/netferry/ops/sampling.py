@@ -12,7 +12,7 @@ from netferry.ops.core import Case, OpDef, Spelling
 from netferry.ops.forms import supported
 from netferry.ops.layer_forms import functional, support_layer, torch_layer
 from netferry.ops.registry import register
-from netferry.ops.shared import keras_support
+from netferry.ops.shared import keras_support, layer_calling
 
 Array = np.ndarray[Any, Any]
 
@@ -273,28 +273,14 @@ for _name, _title, _shape, _first, _cases in (
     ),
 ):
     _rest = f"{_first}kernel_size, dilation=1, padding=0, stride=1"
-    keras_support(
-        _title,
-        f'''
-class {_title}(keras.layers.Layer):
-    """{"Takes images apart into windows" if _name == "unfold" else "Sums overlapping windows to images"}."""
-
-    def __init__(self, *args, name=None, **options):
-        super().__init__(name=name)
-        self.arguments = args
-        self.options = options
-
-    def call(self, x):
-        return {_name}(x, *self.arguments, **self.options)
-''',
-        requires=(_name,),
-    )
+    _doc = "The windows of images, flattened." if _name == "unfold" else "The images that windows add up to."
+    layer_calling(_title, _name, _doc)
     _targets = [support_layer(_title, _rest), supported(_name, f"x, {_rest}", positional=2)]
     register(
         OpDef(
             _name,
             f"x, *, {_rest}",
-            "The windows of images, flattened." if _name == "unfold" else "The images that windows add up to.",
+            _doc,
             layout="channels",
             reference=_unfold if _name == "unfold" else _fold,
             spellings={

@@ -47,8 +47,9 @@ def _torch(name: str, layer: str, functions: Sequence[str]) -> list[Spelling]:
             f"nn.functional.{name}", "dim, _stacklevel=3, dtype=None", maps=_AXIS, ignore=("_stacklevel",), positional=1
         ),
     ]
-    for function in functions:
-        found.append(torch_function(function, "dim, dtype=None", maps=_AXIS, out="special" not in function, write=False))
+    found += [
+        torch_function(f, "dim, dtype=None", maps=_AXIS, out="special" not in f, write=False) for f in functions
+    ]
     if functions:
         found.append(torch_method(name, "dim, dtype=None", maps=_AXIS, write=False))
     return found

@@ -56,7 +56,7 @@ def _messages(node: Any) -> Iterator[str]:
             yield from _op(node, op)
         elif isinstance(node, LayerCall):
             yield from _arguments(op, "operand", op.operands, node.operands, complete=True)
-        if not isinstance(node, LayerAttribute):
+        if isinstance(node, LayerCall) or (isinstance(node, Op) and not node.layer):
             yield from _rank(node, op)
 
 

@@ -28,24 +28,11 @@ def verify_migration(migration: Migration) -> Verification:
     """Build both networks and compare everything they compute."""
     reading = migration.reading
     source = Network(catalog.get(reading.framework).runtime(), source_factory(reading))
-    target = Network(catalog.get(migration.to).runtime(), migration.build, wide=_wide(migration))
+    target = Network(catalog.get(migration.to).runtime(), migration.build, wide=lambda: migration.build(widened))
     layouts = Layouts(migration.input_orders, migration.output_orders)
     found = verify(source, target, migration.weight_map, arguments(reading), second_arguments(reading), layouts)
     migration.weight_map = replace(migration.weight_map, target_h5=found.target_file)
     return found
-
-
-def _wide(migration: Migration) -> Any:
-    """A function that builds the generated network with its explicit float32 made float64."""
-    namespace: dict[str, Any] = {"__name__": "migrated"}
-    call = compile(ast.Expression(widened(migration.written.call).body[0].value), "<call>", "eval")  # type: ignore[attr-defined]
-
-    def build() -> Any:
-        if len(namespace) == 1:
-            exec(compile(widened(migration.code), "<migrated>", "exec"), namespace)  # noqa: S102 - our own code
-        return eval(call, namespace)  # noqa: S307 - our own generated call
-
-    return build
 
 
 def source_factory(reading: Reading) -> Any:

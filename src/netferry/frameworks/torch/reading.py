@@ -41,7 +41,7 @@ def _qualified(value: Any) -> str:
     if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
         value = type(value)
     if isinstance(value, type(torch)):
-        return value.__name__
+        return str(value.__name__)
     try:
         module = getattr(value, "__module__", "") or ""
         name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
@@ -285,7 +285,7 @@ class TorchConventions(TorchProbe):
 
 def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
     """``x.max(dim).values`` is the first of a pair elsewhere."""
-    if not owners or any(type(owner).__module__ != "torch.return_types" for owner in owners):
+    if not owners or any(getattr(type(owner), "__module__", "") != "torch.return_types" for owner in owners):
         return None
     position = type(owners[0]).__match_args__.index(node.attr)
     return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netferry.ops import registry
 from netferry.ops.patterns import BadPattern, Pattern
 from netferry.passes.layout.bound import Use, tensors
 from netferry.passes.layout.orders import (
@@ -189,7 +190,17 @@ def channels(solver: Solver, use: Use) -> Edit:
         _source_order(solver, edit, other, operand)
     for result in use.results:
         solver.set(result, native(len(result.shape)))
+    if any(p.name == "rank" for p in registry.get(use.op).attributes):
+        _tell_rank(solver, use, edit, len(first.shape))
     return edit
+
+
+def _tell_rank(solver: Solver, use: Use, edit: Edit, rank: int) -> None:
+    """Some targets have an op for each number of axes; a layer must know it where it is made."""
+    if use.made is not None and use.site is not None:
+        edit = solver.layout.edits.setdefault(("made", use.made), Edit())
+    # Zero where one construction serves several ranks: none of these ops fits then.
+    edit.attributes["rank"] = rank if edit.attributes.get("rank", rank) == rank else 0
 
 
 def last(solver: Solver, use: Use) -> Edit:
