@@ -33,7 +33,10 @@ class _Module:
 class Assembler:
     """Follows names from the construction call through the project."""
 
-    def __init__(self, project: Project, observation: Observation, conventions: Conventions) -> None:
+    def __init__(
+        self, project: Project, observation: Observation, conventions: Conventions, prelude: str = ""
+    ) -> None:
+        self.prelude = ast.parse(prelude).body
         self.project = project
         self.observation = observation
         self.conventions = conventions
@@ -134,6 +137,8 @@ class Assembler:
             return
         self.names[module, name] = name
         here = self._module(module)
+        if module == self.project.main.module and self._given(name):
+            return
         positions = here.index.binding(name)
         imports = [here.index.statements[p] for p in positions if isinstance(here.index.statements[p], ast.Import | ast.ImportFrom)]
         if name in here.aliases and (imports or not positions):
@@ -151,13 +156,25 @@ class Assembler:
             if not imports:
                 self._define(module, here, position, here.index.statements[position])
 
+    def _given(self, name: str) -> bool:
+        """Take a name from the prelude, which replaces what the file says of it."""
+        for position, statement in enumerate(self.prelude):
+            if name in bound_names([statement]):
+                key = (self.project.main.module, position - len(self.prelude))
+                if isinstance(statement, ast.Import | ast.ImportFrom):
+                    self._import(self.project.main, statement, name)
+                elif key not in self.found:
+                    self.found[key] = Definition(tuple(bound_names([statement])), statement, self.project.main.module)
+                return True
+        return False
+
     def _import(self, file: SourceFile, statement: ast.Import | ast.ImportFrom, name: str) -> None:
         for alias in statement.names:
             local = alias.asname or alias.name.split(".")[0]
             if local != name:
                 continue
             origin = alias.name if isinstance(statement, ast.Import) else file.absolute(statement)
-            if origin.split(".")[0] in self.conventions.libraries or origin in _SKIPPED:  # type: ignore[attr-defined]
+            if origin.split(".")[0] in self.conventions.libraries or origin in _SKIPPED:
                 continue
             taken = "" if isinstance(statement, ast.Import) else alias.name
             self.imports[local] = Import(origin, taken, local)

@@ -58,7 +58,7 @@ CODES: Final[Mapping[str, Code]] = {
         "Python that cannot be translated", "Write this by hand; the generated file marks the place.", INCOMPLETE
     ),
     "NF035": Code("malformed pivot", "See the place; a pivot that netferry made itself is a fault to report."),
-    "NF035": Code("changed on purpose", "Nothing needs to be done; the result of the network is the same.", MIGRATED),
+    "NF036": Code("changed on purpose", "Nothing needs to be done; the result of the network is the same.", MIGRATED),
     # Writing.
     "NF040": Code("output exists", "Choose another name with -o, or replace it with --force."),
     "NF041": Code("output cannot be written", "Check that the folder exists and that you may write there."),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from netferry.assemble import Assembler
-from netferry.diagnostics import FAILED, INCOMPLETE, MIGRATED, Diagnostic, NetferryError, failure
+from netferry.diagnostics import FAILED, INCOMPLETE, MIGRATED, Diagnostic, NetferryError, Severity, failure
 from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
@@ -212,7 +212,7 @@ def read(
     with clock.stage("observe", "running the network in shapes"):
         observation = observe(project, frontend, found, call, specs, prelude)
     with clock.stage("read", "reading the network"):
-        program = Assembler(project, observation, frontend).run(found)
+        program = Assembler(project, observation, frontend, prelude).run(found)
         require(program)
     return Reading(project, framework, found, reason, call, specs, input_reason, observation, program, clock.seconds)
 
@@ -270,9 +270,18 @@ def migrate(
     with clock.stage("write", "writing the target"):
         written = write(program, frameworks.get(to).writing())
     with clock.stage("weights", "mapping the weights"):
-        weight_map = build_map(reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to)
+        weight_map = build_map(
+            reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to
+        )
     made = Migration(
-        reading, to, written.code, written, found, weight_map, _notes(reading.program) + _diagnostics(written), timings=reading.timings | clock.seconds
+        reading,
+        to,
+        written.code,
+        written,
+        found,
+        weight_map,
+        _notes(reading.program) + _diagnostics(written),
+        timings=reading.timings | clock.seconds,
     )
     if verify:
         progress("verifying")
@@ -287,18 +296,24 @@ def _verified(migration: Migration) -> list[Diagnostic]:
     if result.passed:
         return []
     code = {"mismatch": "NF050", "unverified": "NF051"}.get(result.status, "NF052")
-    return [Diagnostic(code, "error" if code != "NF051" else "warning", "", 0, 0, result.reason or "the networks differ", "")]
+    return [
+        Diagnostic(
+            code, "error" if code != "NF051" else "warning", "", 0, 0, result.reason or "the networks differ", ""
+        )
+    ]
 
 
 def _notes(program: Program) -> list[Diagnostic]:
-    return [Diagnostic("NF035", "info", site.file, site.line, site.column, message, "") for message, site in program.notes]
+    return [
+        Diagnostic("NF036", "info", site.file, site.line, site.column, message, "") for message, site in program.notes
+    ]
 
 
 def _diagnostics(written: Written) -> list[Diagnostic]:
     found: dict[tuple[str, int, str], Diagnostic] = {}
     for hole in written.holes:
         file, line = hole.file, hole.line
-        severity = "error" if hole.reached else "warning"
+        severity: Severity = "error" if hole.reached else "warning"
         found.setdefault(
             (file, line, hole.reason),
             Diagnostic("NF030" if hole.reached else "NF033", severity, file, line, hole.column, hole.reason, hole.hint),
@@ -312,7 +327,9 @@ def check(
 ) -> Checked:  # fmt: skip
     """Read only: what would migrate, what would not, and why."""
     if to is not None:
-        made = migrate(source, to=to, entry=entry, call=call, inputs=inputs, static=static, verify=False, progress=progress)
+        made = migrate(
+            source, to=to, entry=entry, call=call, inputs=inputs, static=static, verify=False, progress=progress
+        )
         return Checked(made.summary, made.diagnostics)
     reading = read(source, entry, call, inputs, static=static, progress=progress)
     holes = [

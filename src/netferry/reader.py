@@ -50,7 +50,7 @@ class Conventions(Protocol):
     def annotation(self, value: Any) -> str | None:
         """The neutral name of a framework type in an annotation: Tensor, Module, Sequential..."""
 
-    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | None | object:
+    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Translate a call that concerns the network's structure; MISSING when it is none."""
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
@@ -125,7 +125,8 @@ class Reader(ast.NodeTransformer):
 
     def values(self, node: ast.AST) -> list[Any]:
         """The values observed at an expression."""
-        return self.facts.values.get(getattr(node, "nf_id", -1), [])
+        found: list[Any] = self.facts.values.get(getattr(node, "nf_id", -1), [])
+        return found
 
     def callees(self, node: ast.Call) -> list[Any]:
         """What a call was observed to call."""
@@ -217,8 +218,8 @@ class Reader(ast.NodeTransformer):
         found: dict[int, str] = {}
         for index, (argument, name) in enumerate(zip(node.args, names, strict=False)):
             seen = self.values(argument)
-            constant = isinstance(argument, ast.Constant)
-            if (constant and argument.value is not None) or (seen and all(_is_plain(v) for v in seen)):
+            given = isinstance(argument, ast.Constant) and argument.value is not None
+            if given or (seen and all(_is_plain(v) for v in seen)):
                 found[index] = name
         return found
 
@@ -566,8 +567,8 @@ class Reader(ast.NodeTransformer):
         self.function.pop()
         return node
 
-    visit_FunctionDef = _function
-    visit_AsyncFunctionDef = _function
+    visit_FunctionDef = _function  # noqa: N815
+    visit_AsyncFunctionDef = _function  # noqa: N815
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         node.annotation = self.test(node.annotation)
@@ -613,20 +614,14 @@ def _locals(function: ast.AST) -> frozenset[str]:
 def _bind_call(op: OpDef, spelling: Spelling, node: ast.Call) -> dict[str, ast.expr]:
     """Bind the arguments of calling a layer's instance."""
     names = spelling.parsed_call.names
-    bound: dict[str, ast.expr] = {}
     if any(isinstance(a, ast.Starred) for a in node.args) or len(node.args) > len(names):
         raise CannotBind("arguments of the layer's call are not known")
-    for name, value in zip(names, node.args, strict=False):
-        bound[name] = value
+    bound = dict(zip(names, node.args, strict=False))
     for keyword in node.keywords:
         if keyword.arg is None or keyword.arg not in names:
             raise CannotBind(f"unknown argument {keyword.arg!r} of the layer's call")
         bound[keyword.arg] = keyword.value
-    made: dict[str, ast.expr] = {}
-    for name, value in bound.items():
-        conversion = spelling.conversion(name)
-        if conversion is not None:
-            made[conversion.attribute] = value
-    return made
+    conversions = ((spelling.conversion(name), value) for name, value in bound.items())
+    return {conversion.attribute: value for conversion, value in conversions if conversion is not None}
 
 

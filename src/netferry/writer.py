@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from netferry import frameworks
-
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED
 from netferry.ops.lowering import CannotWrite, choose, dotted, lower
@@ -121,7 +120,7 @@ class Lowering(ast.NodeTransformer):
                 value = given.get(parameter.name)
                 if value is None:
                     continue
-                if keywords or len(args) < len([p for p in op.operands[: op.operands.index(parameter)]]):
+                if keywords or len(args) < op.operands.index(parameter):
                     keywords.append(ast.keyword(parameter.name, value))
                 else:
                     args.append(value)
@@ -307,9 +306,8 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str
     body, imports = conventions.imports(body, taken)
     used = _used_names(body)
     lines = [i.text() for i in program.imports if i.alias in used]
-    for name in ("functools", "math", "typing"):
-        if name in used and not any(i.alias == name for i in program.imports):
-            lines.append(f"import {name}")
+    known = {i.alias for i in program.imports}
+    lines += [f"import {name}" for name in ("functools", "math", "typing") if name in used - known]
     head = [program.docstring] if program.docstring else []
     text = "\n".join([*head, *sorted(set(lines + imports)), "", "", body]) + "\n"
     return format_code(text, program.width)
@@ -349,7 +347,7 @@ def format_code(text: str, width: int = 88) -> str:
         [*ruff, "check", "--isolated", "--quiet", "--fix-only", "--select", "F401,I001,F541", "-", *options],
         [*ruff, "format", "--isolated", "--quiet", "-", *options],
     ):
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)  # noqa: S603
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         if done.returncode == 0 and done.stdout:
             text = done.stdout
     return text

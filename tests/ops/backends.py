@@ -78,7 +78,8 @@ class Torch:
         live = [r for r in results if isinstance(r, self._torch.Tensor) and r.requires_grad]
         if draw is None or not live:
             return outputs, None
-        loss = sum((r * self._torch.from_numpy(draw(i, tuple(r.shape)))).sum() for i, r in enumerate(results) if _is(r, live))
+        weighed = [(r, draw(i, tuple(r.shape))) for i, r in enumerate(results) if _is(r, live)]
+        loss = sum((r * self._torch.from_numpy(weight)).sum() for r, weight in weighed)
         leaves = [t for t in tensors if t.requires_grad] + [p for p in parameters if p.requires_grad]
         found = self._torch.autograd.grad(loss, leaves, allow_unused=True)
         return outputs, [None if g is None else g.numpy() for g in found]

@@ -41,7 +41,8 @@ def another_default(op: OpDef, spelling: Spelling) -> Spelling | None:
 def lost_conversion(op: OpDef, spelling: Spelling) -> Spelling | None:
     """A conversion that computes is taken for a mere renaming; what only training shows is another test's business."""
     for argument, conversion in spelling.maps.items():
-        if argument != "momentum" and isinstance(conversion, Conversion) and isinstance(conversion.write, str) and "-" in conversion.write:
+        computes = isinstance(conversion, Conversion) and isinstance(conversion.write, str) and "-" in conversion.write
+        if computes and isinstance(conversion, Conversion) and argument != "momentum":
             return replace(spelling, maps={**spelling.maps, argument: conversion.attribute})
     return None
 

@@ -41,7 +41,7 @@ class Framework:
 
     def bases(self) -> tuple[frozenset[str], str]:
         """The base classes of networks, and what to call them."""
-        return self._load("guess").BASES
+        return self._load("guess").BASES  # type: ignore[no-any-return]
 
     def guess(self, project: Any, entry: str, call: str) -> tuple[list[Any], str]:
         """Inputs guessed from the source, with the reason."""

@@ -11,12 +11,13 @@ from typing import Any
 
 RECORDER = "__netferry__"
 
-_UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isinstance", "issubclass", "hasattr", "type"}
+_UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isinstance", "issubclass", "hasattr", "type"}  # fmt: skip
 
 
 def instrument(tree: ast.Module) -> ast.Module:
     """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`."""
-    return ast.fix_missing_locations(_Instrument().visit(_copied(tree)))
+    made: ast.Module = _Instrument().visit(_copied(tree))
+    return ast.fix_missing_locations(made)
 
 
 def _copied(node: Any) -> Any:
@@ -69,8 +70,8 @@ class _Instrument(ast.NodeTransformer):
         node.body = [self.visit(s) for s in node.body]
         return node
 
-    visit_FunctionDef = _function
-    visit_AsyncFunctionDef = _function
+    visit_FunctionDef = _function  # noqa: N815
+    visit_AsyncFunctionDef = _function  # noqa: N815
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if node.value is not None:
@@ -124,10 +125,13 @@ class _Instrument(ast.NodeTransformer):
         node.value = self.visit(node.value)
         if not isinstance(node.ctx, ast.Load):
             return node
-        name = node.attr
+        return _hook("attribute", node, node.value, ast.Constant(self._mangled(node.attr)))
+
+    def _mangled(self, name: str) -> str:
+        """An attribute's real name: those with two leading underscores are private to their class."""
         if name.startswith("__") and not name.endswith("__") and self._class:
-            name = f"_{self._class[-1].lstrip('_')}{name}"
-        return _hook("attribute", node, node.value, ast.Constant(name))
+            return f"_{self._class[-1].lstrip('_')}{name}"
+        return name
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         node.value = self.visit(node.value)
@@ -160,7 +164,8 @@ class _Instrument(ast.NodeTransformer):
             load = ast.copy_location(ast.Name(target.id, ast.Load()), target)
             return ast.copy_location(ast.Assign([target], _hook("inplace", node, name, load, value)), node)
         if isinstance(target, ast.Attribute):
-            hook = _hook("inplace_attribute", node, name, self.visit(target.value), ast.Constant(target.attr), value)
+            attribute = ast.Constant(self._mangled(target.attr))
+            hook = _hook("inplace_attribute", node, name, self.visit(target.value), attribute, value)
         else:
             assert isinstance(target, ast.Subscript)
             index = _index(self.visit(target.slice))

@@ -176,7 +176,7 @@ def _forward(
 ) -> None:
     args, kwargs = frontend.arguments(specs)
     recording = recorder.recording
-    recording.inputs = [t for t in _flatten(recorder.facts([args, kwargs]))]
+    recording.inputs = list(_flatten(recorder.facts([args, kwargs])))
     frontend.set_training(network, False)
     try:
         recording.outputs = recorder.facts(network(*args, **kwargs))
@@ -213,7 +213,11 @@ def _raised(code: str, what: str, project: Project, error: BaseException) -> Net
             if str(file.path) == name:
                 place = (file, trace.tb_lineno)
         trace = trace.tb_next
-    message = f"{what} {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}".rstrip(": ")
+    message = (
+        f"{what} {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}".rstrip(
+            ": "
+        )
+    )
     if place is None:
         return failure(code, message, file=project.main.path)
     label, line = place[0].place(place[1])

@@ -264,7 +264,9 @@ def _softplus_targets() -> Targets:
             [
                 keras_layer_template(framework, 'KERAS.layers.Activation("softplus")', when=plain),
                 *(
-                    keras_layer_template(framework, f"KERAS.layers.Activation(lambda x: {text.replace('X', 'x')})", when=when)
+                    keras_layer_template(
+                        framework, f"KERAS.layers.Activation(lambda x: {text.replace('X', 'x')})", when=when
+                    )
                     for text, when in ((scaled, far), (exact, {}))
                 ),
                 template(f"{softplus}({{x}})", when=plain),
@@ -302,7 +304,13 @@ def _register_plain() -> None:
         ("tanhshrink", lambda x: x - np.tanh(x), _torch("Tanhshrink", "tanhshrink", inplace=False), "tanh_shrink", Spelling("tf.keras.activations.tanh_shrink", "x")),
     ):  # fmt: skip
         call = Spelling("keras.activations.mish", "x") if name == "mish" else keras(keras_name, "x")
-        _activation(name, reference, torch, _with(_by_name(keras_name), [tf_call], [call]), tolerance=_FLOAT32 if name in _HARD else _EXACT)
+        _activation(
+            name,
+            reference,
+            torch,
+            _with(_by_name(keras_name), [tf_call], [call]),
+            tolerance=_FLOAT32 if name in _HARD else _EXACT,
+        )
 
 
 _register_plain()
@@ -342,7 +350,9 @@ register(
                 "Threshold", "threshold", rest="threshold, value", names="threshold threshold_ nn.functional.threshold_"
             ),
             "tensorflow": [
-                keras_layer_template("tensorflow", "KERAS.layers.Activation(lambda x: tf.where(x > {threshold}, x, {value}))"),
+                keras_layer_template(
+                    "tensorflow", "KERAS.layers.Activation(lambda x: tf.where(x > {threshold}, x, {value}))"
+                ),
                 template("tf.where({x} > {threshold}, {x}, {value})"),
             ],
             "keras": [
@@ -352,6 +362,9 @@ register(
                 template("keras.ops.where({x} > {threshold}, {x}, {value})"),
             ],
         },
-        cases=[Case({"x": (3, 4)}, {"threshold": 0.3, "value": 7.5}), Case({"x": (3, 4)}, {"threshold": -0.2, "value": 0.0})],
+        cases=[
+            Case({"x": (3, 4)}, {"threshold": 0.3, "value": 7.5}),
+            Case({"x": (3, 4)}, {"threshold": -0.2, "value": 0.0}),
+        ],
     )
 )

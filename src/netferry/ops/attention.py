@@ -147,7 +147,9 @@ def _sdpa_reference(
     return weights @ value
 
 
-_PARTLY = np.array([[True, False, True, True, False], [False, False, True, False, True], [True] * 5, [False] * 4 + [True]])
+_PARTLY = np.array(
+    [[True, False, True, True, False], [False, False, True, False, True], [True] * 5, [False] * 4 + [True]]
+)
 _EMPTY_ROW = np.array([[True, False, True, True, False], [False] * 5, [True] * 5, [False] * 4 + [True]])
 _ADDED = np.linspace(-1.0, 1.0, 20).reshape(4, 5)
 
@@ -229,9 +231,7 @@ def _mha_in_torch(attributes: Mapping[str, Any]) -> dict[str, str]:
 
 
 _PARTS = ("q", "k", "v", "out")
-_MHA_CALL = (
-    "query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True"
-)
+_MHA_CALL = "query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True"
 _MHA_TARGET = Spelling(
     "MultiheadAttention",
     "embed_dim, num_heads, dropout=0.0, bias=True, batch_first=False",

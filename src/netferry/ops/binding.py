@@ -81,7 +81,9 @@ def _renamed(spelling: Spelling, keywords: Sequence[ast.keyword]) -> list[ast.ke
     """Keywords under the names of the signature, where the framework takes others too."""
     known = spelling.parsed
     return [
-        ast.keyword(alias, k.value) if k.arg not in known and (alias := spelling.aliases.get(k.arg or "")) in known else k
+        ast.keyword(alias, k.value)
+        if k.arg not in known and (alias := spelling.aliases.get(k.arg or "")) in known
+        else k
         for k in keywords
     ]
 

@@ -39,10 +39,15 @@ def kernel_axes(n: int) -> str:
     return " ".join(f"K{i + 1}" for i in range(n))
 
 
-def _taps(at: Sequence[int], dilation: Sequence[int], stride: Sequence[int], sizes: Sequence[int]) -> tuple[slice, ...]:
+def _last(*items: Any) -> Any:
+    """The index of the last axes."""
+    return (..., *items)
+
+
+def _taps(at: Sequence[int], dilation: Sequence[int], stride: Sequence[int], sizes: Sequence[int]) -> Any:
     """Where the tap ``at`` of the kernel meets the strided axis, for all ``sizes`` windows."""
     starts = [a * d for a, d in zip(at, dilation, strict=True)]
-    return tuple(slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, stride, sizes, strict=True))
+    return _last(*(slice(a, a + s * (n - 1) + 1, s) for a, s, n in zip(starts, stride, sizes, strict=True)))
 
 
 def _biased(x: Array, bias: Array | None) -> Array:
@@ -68,7 +73,7 @@ def conv_reference(
     outputs = []
     for part, kernels in parts:
         taps = (
-            np.einsum("bi...,oi->bo...", part[(..., *_taps(at, dilation, stride, sizes))], kernels[(..., *at)])
+            np.einsum("bi...,oi->bo...", part[_taps(at, dilation, stride, sizes)], kernels[_last(*at)])
             for at in product(*map(range, kernel))
         )
         outputs.append(sum(taps, np.zeros(())))
@@ -87,8 +92,8 @@ def conv_transpose_reference(
     for part, kernels in zip(np.split(x, groups, 1), np.split(weight, groups), strict=True):
         out = np.zeros((x.shape[0], weight.shape[1], *full))
         for at in product(*map(range, kernel)):
-            out[(..., *_taps(at, dilation, stride, sizes))] += np.einsum("bi...,io->bo...", part, kernels[(..., *at)])
-        outputs.append(out[(..., *(slice(p, f - p) for p, f in zip(padding, full, strict=True)))])
+            out[_taps(at, dilation, stride, sizes)] += np.einsum("bi...,io->bo...", part, kernels[_last(*at)])
+        outputs.append(out[_last(*(slice(p, f - p) for p, f in zip(padding, full, strict=True)))])
     return _biased(np.concatenate(outputs, 1), bias)
 
 
@@ -321,7 +326,7 @@ keras_support("conv_transpose", _TRANSPOSE_FUNCTION)
 
 def _transposed_layers(n: int, package: str) -> list[Spelling]:
     one = ones(n)
-    maps = {
+    maps: dict[str, Conversion | str] = {
         "filters": "out_channels",
         "strides": "stride",
         "padding": _PADDING,

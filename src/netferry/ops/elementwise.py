@@ -66,7 +66,14 @@ _UNARY: tuple[tuple[str, str, str, str, Reference, str], ...] = (
     ("ceil", "ceil", "math.ceil", "ceil", np.ceil, "steps"),
     ("round", "round", "round math.round", "round", np.round, "steps"),
     ("trunc", "trunc fix", "={x} - tf.math.mod({x}, tf.sign({x}))", "trunc", np.trunc, "steps"),
-    ("frac", "frac", "=tf.math.mod({x}, tf.sign({x}))", "={x} - keras.ops.trunc({x})", lambda x: x - np.trunc(x), "steps"),
+    (
+        "frac",
+        "frac",
+        "=tf.math.mod({x}, tf.sign({x}))",
+        "={x} - keras.ops.trunc({x})",
+        lambda x: x - np.trunc(x),
+        "steps",
+    ),
     ("exp", "exp", "exp math.exp", "exp", np.exp, "any"),
     ("exp2", "exp2 special.exp2", "=2.0 ** {x}", "exp2", np.exp2, "any"),
     ("expm1", "expm1 special.expm1", "math.expm1", "expm1", np.expm1, "any"),
@@ -434,7 +441,11 @@ register(
         },
         cases=[
             Case({"x": np.array([1.0, 1.0, 0.0]), "other": np.array([1.000001, 1.1, 1e-9])}, gradients=False),
-            Case({"x": np.array([1.0, 1.0, 0.0]), "other": np.array([1.05, 1.3, 0.2])}, {"rtol": 0.1, "atol": 0.01}, gradients=False),
+            Case(
+                {"x": np.array([1.0, 1.0, 0.0]), "other": np.array([1.05, 1.3, 0.2])},
+                {"rtol": 0.1, "atol": 0.01},
+                gradients=False,
+            ),
         ],
     )
 )

@@ -67,7 +67,11 @@ def _initializer(
             f"Initialises a parameter: {name}.",
             layout="elementwise",
             spellings=spellings,
-            cases=[Case({"x": (6, 6)}, attributes, gradients=False) for attributes in ({}, *cases) if attributes or not cases],
+            cases=[
+                Case({"x": (6, 6)}, attributes, gradients=False)
+                for attributes in ({}, *cases)
+                if attributes or not cases
+            ],
             stochastic=True,
         )
     )
@@ -88,7 +92,11 @@ _initializer("zeros", _torch("zeros"), [Spelling("Zeros")])
 _initializer("ones", _torch("ones"), [Spelling("Ones")])
 _initializer("eye", _torch("eye"), [Spelling("Identity", "gain=1.0", maps={"gain": "gain"})], "gain=1.0")
 _initializer(
-    "constant", _torch("constant", "val", maps={"val": "value"}), [Spelling("Constant", "value=0.0")], "value", {"value": 0.3}
+    "constant",
+    _torch("constant", "val", maps={"val": "value"}),
+    [Spelling("Constant", "value=0.0")],
+    "value",
+    {"value": 0.3},
 )
 _initializer(
     "normal",
@@ -201,9 +209,7 @@ _register_kaiming()
 
 def _gain_templates() -> list[Spelling]:
     texts = {"relu": "math.sqrt(2.0)", "tanh": "5.0 / 3.0", "selu": "0.75"}
-    found = [
-        Spelling("", template=texts.get(name, "1.0"), read=False, when={"nonlinearity": name}) for name in _GAINS
-    ]
+    found = [Spelling("", template=texts.get(name, "1.0"), read=False, when={"nonlinearity": name}) for name in _GAINS]
     leaky = {"nonlinearity": "leaky_relu"}
     return [
         *found,
@@ -230,7 +236,10 @@ register(
             **{framework: _gain_templates() for framework in _TARGETS},
         },
         cases=[
-            *(Case({}, {"nonlinearity": name}, gradients=False) for name in ("relu", "tanh", "conv2d", "selu", "leaky_relu")),
+            *(
+                Case({}, {"nonlinearity": name}, gradients=False)
+                for name in ("relu", "tanh", "conv2d", "selu", "leaky_relu")
+            ),
             Case({}, {"nonlinearity": "leaky_relu", "param": 0.2}, gradients=False),
         ],
     )

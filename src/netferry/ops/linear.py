@@ -107,7 +107,8 @@ keras_support("Bilinear", _BILINEAR)
 
 
 def _bilinear(x: Array, y: Array, *, weight: Array, bias: Array | None = None, **attributes: Any) -> Array:
-    return np.einsum("...i,oij,...j->...o", x, weight, y) + (0 if bias is None else bias)
+    made: Array = np.einsum("...i,oij,...j->...o", x, weight, y)
+    return made if bias is None else made + bias
 
 
 _BILINEAR_LAYER = Spelling(
@@ -165,8 +166,8 @@ class PaddedEmbedding(keras.layers.Embedding):
     def build(self, input_shape=None):
         super().build(input_shape)
         rows = keras.ops.arange(self.input_dim)[:, None]
-        zeros = keras.ops.zeros_like(self.embeddings)
-        self.embeddings.assign(keras.ops.where(rows == self.padding_idx, zeros, self.embeddings))
+        table = keras.ops.convert_to_tensor(self.embeddings)
+        self.embeddings.assign(keras.ops.where(rows == self.padding_idx, keras.ops.zeros_like(table), table))
 
     def call(self, inputs):
         x = super().call(inputs)

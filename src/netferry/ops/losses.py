@@ -73,7 +73,10 @@ def _loss(
     nothing = _OLD | dict.fromkeys(fixed)
     parts = [
         _forms(
-            _REDUCED[reduction].replace("LOSS", text), ("x", "target"), when={**when, "reduction": reduction}, support=support
+            _REDUCED[reduction].replace("LOSS", text),
+            ("x", "target"),
+            when={**when, "reduction": reduction},
+            support=support,
         )
         for reduction in reductions
         for text, when in formulas
@@ -192,7 +195,9 @@ _loss(
     "binary_cross_entropy",
     "BCELoss",
     "binary_cross_entropy",
-    lambda x, target, weight=None: -(target * np.log(x) + (1 - target) * np.log(1 - x)) * (1 if weight is None else weight),
+    lambda x, target, weight=None: (
+        -(target * np.log(x) + (1 - target) * np.log(1 - x)) * (1 if weight is None else weight)
+    ),
     [
         ("binary_cross_entropy(X, Y)", {"weight": None}),
         ("binary_cross_entropy(X, Y) * {weight}", {}),
@@ -236,7 +241,9 @@ _loss(
     rest=f"weight=None, {_COMMON}, pos_weight=None",
     signature="weight=None, pos_weight=None",
     cases=_pairs({}, {"reduction": "sum"}, {"reduction": "none"}, target=_DISTRIBUTION[[0, 1, 0, 1]].T)
-    + _weighed({"weight": 0.3}, {"pos_weight": 2.5}, {"weight": 0.3, "pos_weight": 2.5}, target=_DISTRIBUTION[[0, 1, 0, 1]].T),
+    + _weighed(
+        {"weight": 0.3}, {"pos_weight": 2.5}, {"weight": 0.3, "pos_weight": 2.5}, target=_DISTRIBUTION[[0, 1, 0, 1]].T
+    ),
 )
 
 
@@ -277,7 +284,12 @@ _loss(
 
 
 def _likelihood(
-    x: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean", label_smoothing: float = 0.0
+    x: Any,
+    target: Any,
+    weight: Any = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
 ) -> Any:
     """Of log-probabilities, classes on axis 1 (0 without a batch)."""
     x = np.moveaxis(x, min(1, x.ndim - 1), -1)
@@ -340,16 +352,20 @@ def _register_class_losses() -> None:
     )
     for name, layer, reference, text, smoothing in table:
         rest = ", ".join(
-            filter(None, ("weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'", smoothing))
+            filter(
+                None, ("weight=None, size_average=None, ignore_index=-100, reduce=None, reduction='mean'", smoothing)
+            )
         )
         attributes = ", ".join(filter(None, ("weight=None, ignore_index=-100, reduction='mean'", smoothing)))
         short = "log_likelihood_loss(" + text.partition("(")[2].partition(", {weight}")[0] + ")"
-        plain = {"weight": None, "ignore_index": -100, "reduction": "mean"} | ({"label_smoothing": 0.0} if smoothing else {})
-        more: list[dict[str, Any]] = []
+        plain = {"weight": None, "ignore_index": -100, "reduction": "mean"} | (
+            {"label_smoothing": 0.0} if smoothing else {}
+        )
+        given: list[dict[str, Any]] = [{}, {"reduction": "sum"}, {"ignore_index": 2}]
         if smoothing:
-            more = [{"label_smoothing": 0.1}, {"label_smoothing": 0.2, "ignore_index": 1, "reduction": "none"}]
+            given += [{"label_smoothing": 0.1}, {"label_smoothing": 0.2, "ignore_index": 1, "reduction": "none"}]
         cases = [
-            *(Case({"x": (4, 3), "target": _CLASSES}, a) for a in ({}, {"reduction": "sum"}, {"ignore_index": 2}, *more)),
+            *(Case({"x": (4, 3), "target": _CLASSES}, attributes) for attributes in given),
             Case({"x": (4, 3), "target": _WITH_GAPS}, {}),
             Case({"x": (2, 3, 4, 5), "target": _PIXELS}, {"ignore_index": 1}),
             Case({"x": (4, 3), "target": _CLASSES}, {"weight": (0.2, 1.5, 0.7)}, gradients=False, skip=_NOT_IN_TORCH),
@@ -366,7 +382,9 @@ def _register_class_losses() -> None:
                         Spelling(
                             f"torch.nn.{layer}", rest, call="input, target", layer=True, maps={"input": "x"}, fixed=_OLD
                         ),
-                        Spelling(f"torch.nn.functional.{name}", f"input, target, {rest}", maps={"input": "x"}, fixed=_OLD),
+                        Spelling(
+                            f"torch.nn.functional.{name}", f"input, target, {rest}", maps={"input": "x"}, fixed=_OLD
+                        ),
                     ],
                     **_joined(
                         [
@@ -375,7 +393,8 @@ def _register_class_losses() -> None:
                         ]
                     ),
                 },
-                cases=cases + ([Case({"x": (2, 3), "target": _DISTRIBUTION}, {"label_smoothing": 0.1})] if smoothing else []),
+                cases=cases
+                + ([Case({"x": (2, 3), "target": _DISTRIBUTION}, {"label_smoothing": 0.1})] if smoothing else []),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Normalisation over batches, layers, groups, single instances, neighbouring channels and vectors."""
+"""Normalisation over batches, groups, single instances, neighbouring channels and vectors."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, Support, complement
+from netferry.ops.core import Case, OpDef, Spelling, complement
 from netferry.ops.forms import supported, template
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
-from netferry.ops.registry import register, register_support
-from netferry.ops.shared import keras_support, tensorflow_text
+from netferry.ops.registry import register
+from netferry.ops.shared import keras_support
 
 Array = np.ndarray[Any, Any]
 
-_STARTS = "beta_initializer='zeros', gamma_initializer='ones'"
-_IGNORED = ("beta_initializer", "gamma_initializer")
-_EPS = {"eps": "epsilon"}
+STARTS = "beta_initializer='zeros', gamma_initializer='ones'"
+IGNORED = ("beta_initializer", "gamma_initializer")
+EPS = {"eps": "epsilon"}
 _NO_GRADIENT = {"torch": "running statistics take no gradient"}
-_SCALE_AND_SHIFT = {"scale": "affine", "center": "use_bias"}
-_OWN = {"weight": "weight: C", "bias": "bias: C"}
-_KERAS_OWN = {"gamma": "weight: C", "beta": "bias: C"}
-_CHANNELS = {"weight": "C", "bias": "C"}
-_OPTIONAL = {"weight": "affine", "bias": "affine use_bias"}
+SCALE_AND_SHIFT = {"scale": "affine", "center": "use_bias"}
+OWN = {"weight": "weight: C", "bias": "bias: C"}
+KERAS_OWN = {"gamma": "weight: C", "beta": "bias: C"}
+CHANNELS = {"weight": "C", "bias": "C"}
+OPTIONAL = {"weight": "affine", "bias": "affine use_bias"}
 
 
 def _channelwise(values: Array, x: Array) -> Array:
@@ -35,7 +35,8 @@ def _affine(x: Array, weight: Array | None, bias: Array | None) -> Array:
     return x if bias is None else x + _channelwise(bias, x)
 
 
-def _standardised(x: Array, axes: Sequence[int], epsilon: float) -> Array:
+def standardised(x: Array, axes: Sequence[int], epsilon: float) -> Array:
+    """Zero mean and unit variance over axes."""
     mean, variance = x.mean(tuple(axes), keepdims=True), x.var(tuple(axes), keepdims=True)
     return (x - mean) / np.sqrt(variance + epsilon)  # type: ignore[no-any-return]
 
@@ -45,9 +46,9 @@ def _torch(name: str, signature: str, maps: Mapping[str, Any], **options: Any) -
     return torch_layer(
         name,
         f"{signature}, device=None, dtype=None, *, bias=True",
-        maps={**_EPS, "bias": "use_bias", **maps},
+        maps={**EPS, "bias": "use_bias", **maps},
         ignore=("device", "dtype", *options.pop("ignore", ())),
-        params={**_OWN, **options.pop("params", {})},
+        params={**OWN, **options.pop("params", {})},
         **options,
     )
 
@@ -69,12 +70,12 @@ def _batch_layers(package: str) -> list[Spelling]:
         keras_layer(
             package,
             "BatchNormalization",
-            f"axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True, {_STARTS}, moving_mean_initializer='zeros', "
+            f"axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True, {STARTS}, moving_mean_initializer='zeros', "
             "moving_variance_initializer='ones'",
-            maps={"momentum": complement("momentum"), **_SCALE_AND_SHIFT},
-            ignore=(*_IGNORED, "moving_mean_initializer", "moving_variance_initializer"),
+            maps={"momentum": complement("momentum"), **SCALE_AND_SHIFT},
+            ignore=(*IGNORED, "moving_mean_initializer", "moving_variance_initializer"),
             fixed={"axis": -1},
-            params={**_KERAS_OWN, **statistics},
+            params={**KERAS_OWN, **statistics},
             positional=0,
         )
     ]
@@ -105,8 +106,8 @@ def _register_batch() -> None:
             "Normalises channels by statistics of the batch in training, else by running ones; momentum is the new one's share.",
             layout="channels",
             reference=_batch_norm,
-            params={**_CHANNELS, "running_mean": "C", "running_var": "C"},
-            optional=_OPTIONAL,
+            params={**CHANNELS, "running_mean": "C", "running_var": "C"},
+            optional=OPTIONAL,
             buffers=("running_mean", "running_var"),
             spellings={"torch": torch, **on_keras(_batch_layers)},
             cases=[
@@ -130,7 +131,7 @@ def _register_batch() -> None:
                 x, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias, **a
             ),
             spellings={
-                "torch": [functional("batch_norm", f"{given}, training=False, momentum=0.1, eps=1e-05", maps=_EPS)],
+                "torch": [functional("batch_norm", f"{given}, training=False, momentum=0.1, eps=1e-05", maps=EPS)],
                 "tensorflow": [call],
                 "keras": [call],
             },
@@ -179,228 +180,6 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 )
 _register_batch()
 
-# -- layer normalisation ---------------------------------------------------------------------------------------------
-
-_AXES = "ABCDE"
-
-
-def _count(attributes: Mapping[str, Any]) -> int:
-    """How many trailing axes ``normalized_shape`` stands for."""
-    shape = attributes.get("normalized_shape", 1)
-    return len(shape) if isinstance(shape, list | tuple) else 1
-
-
-def _trailing(*names: str) -> Any:
-    """Layouts of parameters over several axes; without them each has one."""
-
-    def layouts(attributes: Mapping[str, Any]) -> dict[str, str]:
-        exist = {"weight": attributes["affine"], "bias": attributes["affine"] and attributes.get("use_bias", True)}
-        axes = " ".join(_AXES[: _count(attributes)])
-        return {name: axes for name in names if exist[name]} if _count(attributes) > 1 else {}
-
-    return layouts
-
-
-def _trailing_as(**names: str) -> Any:
-    """The same under a framework's names: canonical name -> its own."""
-    layouts = _trailing(*names)
-    return lambda attributes: {names[name]: f"{name}: {layout}" for name, layout in layouts(attributes).items()}
-
-
-def _layer_norm(
-    x: Array, *, weight: Array | None = None, bias: Array | None = None, epsilon: float = 1e-5, **a: Any
-) -> Array:
-    x = _standardised(x, range(-_count(a), 0), epsilon)
-    return (x if weight is None else x * weight) + (0 if bias is None else bias)
-
-
-def _rms_norm(x: Array, *, weight: Array | None = None, epsilon: float | None = None, **a: Any) -> Array:
-    axes = tuple(range(-_count(a), 0))
-    x = x / np.sqrt((x**2).mean(axes, keepdims=True) + (np.finfo(x.dtype).eps if epsilon is None else epsilon))
-    return x if weight is None else x * weight
-
-
-_SHAPED = [
-    Case({"x": (2, 5, 3)}, {"normalized_shape": 3}),
-    Case({"x": (2, 5, 3)}, {"normalized_shape": (3,), "epsilon": 1e-3}),
-    Case({"x": (2, 5, 3)}, {"normalized_shape": (3,), "affine": False}),
-]
-_TWO_AXES = Case({"x": (2, 6, 5, 3)}, {"normalized_shape": (5, 3), "axes": (-2, -1)})
-register(
-    OpDef(
-        "layer_norm",
-        "x, *, normalized_shape=..., epsilon=1e-5, affine=True, use_bias=True, axes=-1",
-        "Normalises the last axis, or as many as normalized_shape has sizes.",
-        layout="last",
-        reference=_layer_norm,
-        params=_CHANNELS,
-        optional=_OPTIONAL,
-        dynamic_params=_trailing("weight", "bias"),
-        spellings={
-            "torch": [
-                torch_layer(
-                    "LayerNorm",
-                    "normalized_shape, eps=1e-05, elementwise_affine=True, bias=True",
-                    typed=True,
-                    maps={**_EPS, "elementwise_affine": "affine", "bias": "use_bias"},
-                    params=_OWN,
-                    dynamic_params=_trailing_as(weight="weight", bias="bias"),
-                )
-            ],
-            **on_keras(
-                lambda package: [
-                    keras_layer(
-                        package,
-                        "LayerNormalization",
-                        f"axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
-                        maps={"axis": "axes", **_SCALE_AND_SHIFT},
-                        ignore=_IGNORED,
-                        params=_KERAS_OWN,
-                        dynamic_params=_trailing_as(weight="gamma", bias="beta"),
-                        positional=0,
-                    )
-                ]
-            ),
-        },
-        cases=[*_SHAPED, _TWO_AXES, Case({"x": (2, 5, 3)}, {"normalized_shape": 3, "use_bias": False})],
-    )
-)
-
-_RMS = '''
-class RMSNorm(keras.layers.Layer):
-    """Divides by the root of the mean square over the last axes, one for each of ``sizes``."""
-
-    def __init__(self, sizes, epsilon=None, use_scale=True, **kwargs):
-        super().__init__(**kwargs)
-        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
-        self.epsilon = epsilon
-        self.scale = self.add_weight(shape=self.sizes, initializer="ones", name="scale") if use_scale else None
-
-    def call(self, x):
-        return rms_norm(x, self.sizes, self.scale, self.epsilon)
-'''
-_RMS_FUNCTION = '''
-def rms_norm(x, sizes, weight=None, epsilon=None):
-    """Divide by the root of the mean square over the last axes, one for each of ``sizes``."""
-    if epsilon is None:
-        epsilon = float(np.finfo(TYPE).eps)
-    axes = tuple(range(-len(sizes), 0))
-    x = x / keras.ops.sqrt(keras.ops.mean(keras.ops.square(x), axis=axes, keepdims=True) + epsilon)
-    return x if weight is None else x * weight
-'''
-register_support(
-    Support(
-        "rms_norm",
-        {
-            "tensorflow": tensorflow_text(_RMS_FUNCTION.replace("TYPE", "x.dtype.as_numpy_dtype")),
-            "keras": _RMS_FUNCTION.replace("TYPE", "keras.backend.standardize_dtype(x.dtype)"),
-        },
-    )
-)
-keras_support("RMSNorm", _RMS, requires=("rms_norm",))
-register(
-    OpDef(
-        "rms_norm",
-        "x, *, normalized_shape, epsilon=None, affine=True, axes=-1",
-        "Divides by the root of the mean square; epsilon is by default the rounding unit of the type.",
-        layout="last",
-        reference=_rms_norm,
-        params={"weight": "C"},
-        optional={"weight": "affine"},
-        dynamic_params=_trailing("weight"),
-        spellings={
-            "torch": [
-                torch_layer(
-                    "RMSNorm",
-                    "normalized_shape, eps=None, elementwise_affine=True",
-                    typed=True,
-                    maps={**_EPS, "elementwise_affine": "affine"},
-                    params={"weight": "weight: C"},
-                    dynamic_params=_trailing_as(weight="weight"),
-                )
-            ],
-            **on_keras(
-                lambda package: [
-                    keras_layer(
-                        package,
-                        "RMSNormalization",
-                        "axis=-1, epsilon=1e-06",
-                        maps={"axis": "axes"},
-                        params={"scale": "weight: C"},
-                        dynamic_params=_trailing_as(weight="scale"),
-                        when={"affine": True, "axes": -1, "epsilon": lambda epsilon: epsilon is not None},
-                        positional=0,
-                    ),
-                    support_layer(
-                        "RMSNorm",
-                        "sizes, epsilon=None, use_scale=True",
-                        maps={"sizes": "normalized_shape", "use_scale": "affine"},
-                        params={"scale": "weight: C"},
-                        dynamic_params=_trailing_as(weight="scale"),
-                    ),
-                ]
-            ),
-        },
-        cases=[*_SHAPED, _TWO_AXES],
-    )
-)
-
-keras_support(
-    "layer_norm",
-    '''
-def layer_norm(x, sizes, weight=None, bias=None, epsilon=1e-5):
-    """Normalise over the last axes, one for each of ``sizes``."""
-    axes = tuple(range(-len(sizes), 0))
-    mean = keras.ops.mean(x, axis=axes, keepdims=True)
-    variance = keras.ops.mean(keras.ops.square(x - mean), axis=axes, keepdims=True)
-    x = (x - mean) / keras.ops.sqrt(variance + epsilon)
-    x = x if weight is None else x * weight
-    return x if bias is None else x + bias
-''',
-)
-_WITH = {"normalized_shape": (3,), "epsilon": 1e-3}
-for _name, _bias, _default, _doc in (
-    ("layer_norm", "bias=None", "1e-05", "Layer normalisation with a given scale and shift."),
-    ("rms_norm", "", "None", "Normalisation by the root mean square with a given scale."),
-):
-    _given = f"weight=None, {_bias}" if _bias else "weight=None"
-    _call = supported(
-        _name, f"x, sizes, {_given}, epsilon={_default}", maps={"sizes": "normalized_shape"}, positional=2
-    )
-    _operands: dict[str, Any] = {"x": (2, 5, 3), "weight": (3,), **({"bias": (3,)} if _bias else {})}
-    register(
-        OpDef(
-            f"{_name}_with",
-            f"x, {_given}, *, normalized_shape, epsilon={_default}",
-            _doc,
-            layout="last",
-            reference=(
-                (lambda x, weight=None, bias=None, **a: _layer_norm(x, weight=weight, bias=bias, **a))
-                if _bias
-                else (lambda x, weight=None, **a: _rms_norm(x, weight=weight, **a))
-            ),
-            spellings={
-                "torch": [
-                    functional(_name, f"normalized_shape, {_given}, eps={_default}", maps=_EPS, positional=2),
-                    Spelling(
-                        f"torch.{_name}",
-                        f"input, normalized_shape, {_given}, eps={_default}" + (", cudnn_enable=True" if _bias else ""),
-                        maps={"input": "x", **_EPS},
-                        ignore=("cudnn_enable",) if _bias else (),
-                        write=False,
-                    ),
-                ],
-                "tensorflow": [_call],
-                "keras": [_call],
-            },
-            cases=[
-                Case({"x": (2, 5, 3)}, {"normalized_shape": (3,)}),
-                Case(_operands, _WITH),
-                Case({"x": (2, 5, 3)}, {"normalized_shape": (5, 3)}),
-            ],
-        )
-    )
-
 # -- groups and instances --------------------------------------------------------------------------------------------
 
 
@@ -414,7 +193,7 @@ def _group_norm(
     **unused: Any,
 ) -> Array:
     parts = x.reshape(x.shape[0], groups, -1)
-    return _affine(_standardised(parts, (-1,), epsilon).reshape(x.shape), weight, bias)
+    return _affine(standardised(parts, (-1,), epsilon).reshape(x.shape), weight, bias)
 
 
 def _group_layers(package: str) -> list[Spelling]:
@@ -422,11 +201,11 @@ def _group_layers(package: str) -> list[Spelling]:
         keras_layer(
             package,
             "GroupNormalization",
-            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
-            maps=_SCALE_AND_SHIFT,
-            ignore=_IGNORED,
+            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {STARTS}",
+            maps=SCALE_AND_SHIFT,
+            ignore=IGNORED,
             fixed={"axis": -1},
-            params=_KERAS_OWN,
+            params=KERAS_OWN,
         )
     ]
 
@@ -436,12 +215,12 @@ def _instance_layers(package: str) -> list[Spelling]:
     return [
         Spelling(
             f"{package}.layers.GroupNormalization",
-            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {_STARTS}",
-            maps={"inputs": "x", **_SCALE_AND_SHIFT},
-            ignore=_IGNORED,
+            f"groups=32, axis=-1, epsilon=0.001, center=True, scale=True, {STARTS}",
+            maps={"inputs": "x", **SCALE_AND_SHIFT},
+            ignore=IGNORED,
             fixed={"axis": -1, "groups": -1},
             call="inputs",
-            params=_KERAS_OWN,
+            params=KERAS_OWN,
             layer=True,
             read=False,
             positional=0,
@@ -456,8 +235,8 @@ register(
         "Normalises groups of channels of every sample by themselves.",
         layout="channels",
         reference=_group_norm,
-        params=_CHANNELS,
-        optional=_OPTIONAL,
+        params=CHANNELS,
+        optional=OPTIONAL,
         spellings={
             "torch": [
                 _torch(
@@ -493,8 +272,8 @@ register(
         "Normalises every channel of every sample by itself.",
         layout="channels",
         reference=lambda x, **a: _group_norm(x, groups=x.shape[1], **a),
-        params=_CHANNELS,
-        optional=_OPTIONAL,
+        params=CHANNELS,
+        optional=OPTIONAL,
         spellings={"torch": _instance_torch, **on_keras(_instance_layers)},
         cases=[
             Case({"x": (2, 3, 5)}, {"num_features": 3, "dimensions": 1}),
@@ -531,7 +310,7 @@ register(
                 functional(
                     "group_norm",
                     f"num_groups, {_GIVEN}, eps=1e-05",
-                    maps={"num_groups": "groups", **_EPS},
+                    maps={"num_groups": "groups", **EPS},
                     positional=2,
                 )
             ],
@@ -558,7 +337,7 @@ register(
                 functional(
                     "instance_norm",
                     f"running_mean=None, running_var=None, {_GIVEN}, use_input_stats=True, momentum=0.1, eps=1e-05",
-                    maps=_EPS,
+                    maps=EPS,
                     ignore=("momentum",),
                     fixed={"running_mean": None, "running_var": None, "use_input_stats": True},
                 )
@@ -576,7 +355,7 @@ register(
 def _response(x: Array, *, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Array:
     squares = np.pad(x**2, [(0, 0), (size // 2, (size - 1) // 2), *[(0, 0)] * (x.ndim - 2)])
     total = sum((squares[:, i : i + x.shape[1]] for i in range(size)), np.zeros(()))
-    return x / (k + alpha * total / size) ** beta  # type: ignore[no-any-return]
+    return x / (k + alpha * total / size) ** beta
 
 
 keras_support(
@@ -659,7 +438,7 @@ register(
         spellings={
             "torch": [
                 functional(
-                    "normalize", "p=2.0, dim=1, eps=1e-12, out=None", maps={"dim": "axis", **_EPS}, fixed={"out": None}
+                    "normalize", "p=2.0, dim=1, eps=1e-12, out=None", maps={"dim": "axis", **EPS}, fixed={"out": None}
                 )
             ],
             "tensorflow": [

@@ -157,6 +157,7 @@ def _register_layers(n: int) -> None:
     """PyTorch's layers (a number, or a flat list from the last axis), and Keras's (a number or pair per axis)."""
     shape = (2, 3, 7, 6, 5)[: n + 2]
     uneven = (1, 2, 0, 1, 3, 1)[: 2 * n]
+    fills: list[dict[str, Any]] = [{}, {"value": 1.5}, *({"mode": mode} for mode in _MODES if mode != "constant")]
     torch = [
         torch_layer(f"{name}Pad{n}d", "padding, value" if name == "Constant" else "padding", implies=implied)
         for name, implied in (
@@ -175,11 +176,7 @@ def _register_layers(n: int) -> None:
             layout="channels",
             reference=_spatial,
             spellings={"torch": torch, **on_keras(lambda package: [_zero_padding(n, package, "padding", read=False)])},
-            cases=[
-                Case({"x": shape}, {"padding": padding, **more})
-                for padding in (2, uneven)
-                for more in ({}, {"value": 1.5}, *({"mode": mode} for mode in ("reflect", "replicate", "circular")))
-            ],
+            cases=[Case({"x": shape}, {"padding": padding, **more}) for padding in (2, uneven) for more in fills],
         )
     )
     register(

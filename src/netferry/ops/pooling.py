@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -63,7 +64,8 @@ def _windows(
     for at in product(*map(range, sizes)):
         starts = [a * s - p for a, (_, s, p, _) in zip(at, options, strict=True)]
         spans = tuple(range(a, a + d * (k - 1) + 1, d) for a, (k, _, _, d) in zip(starts, options, strict=True))
-        out[(..., *at)] = reduce(x, spans)
+        place: Any = (..., *at)
+        out[place] = reduce(x, spans)
     return out
 
 
@@ -97,7 +99,7 @@ def _avg_pool(
 
 def _lp_pool(x: Array, *, norm_type: float, **attributes: Any) -> Array:
     total = _windows(x**norm_type, lambda x, spans: _inside(x, spans).sum(-1), **attributes)
-    return np.sign(total) * np.abs(total) ** (1 / norm_type)  # type: ignore[no-any-return]
+    return np.sign(total) * np.abs(total) ** (1 / norm_type)
 
 
 def _adaptive(reduce: str) -> Callable[..., Array]:
@@ -108,11 +110,13 @@ def _adaptive(reduce: str) -> Callable[..., Array]:
         ]
         out = np.zeros((*x.shape[:2], *sizes))
         for at in product(*map(range, sizes)):
-            cells = tuple(
+            cells = (
                 slice(a * size // count, -(-(a + 1) * size // count))
                 for a, size, count in zip(at, x.shape[2:], sizes, strict=True)
             )
-            out[(..., *at)] = getattr(x[(..., *cells)].reshape(*x.shape[:2], -1), reduce)(-1)
+            place: Any = (..., *at)
+            window: Any = (..., *cells)
+            out[place] = getattr(x[window].reshape(*x.shape[:2], -1), reduce)(-1)
         return out
 
     return reference
@@ -269,8 +273,14 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
     return {
         # TensorFlow has no default stride.
         "tensorflow": [*spellings("tf.keras"), call("kernel_size", {"stride": None}), call("stride", {}), fallback],
-        "keras": [*spellings("keras"), own_call, fallback],
+        # On JAX, Keras's default stride has one axis too many.
+        "keras": [*spellings("keras"), _with_kernel_as_stride(own_call), own_call, fallback],
     }
+
+
+def _with_kernel_as_stride(spelling: Spelling) -> Spelling:
+    maps = {**spelling.maps, "strides": "kernel_size"}
+    return replace(spelling, maps=maps, when={**spelling.when, "stride": None})
 
 
 def _cases(n: int, base: dict[str, Any], *changes: dict[str, Any]) -> Iterator[Case]:
@@ -339,7 +349,7 @@ def _register_average(n: int) -> None:
     if n == 1:
         # The built-in function says with an empty tuple that the stride is the kernel size.
         empty = own.replace("stride=None", "stride=()")
-        maps = {"input": "x", "stride": _EMPTY_STRIDE}
+        maps: dict[str, Conversion | str] = {"input": "x", "stride": _EMPTY_STRIDE}
         paths = ("torch.nn.functional.avg_pool1d", "torch.avg_pool1d")
         torch[1:] = [
             Spelling(path, f"input, {empty}", maps=maps, write=path is paths[0], positional=3) for path in paths

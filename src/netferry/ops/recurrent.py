@@ -219,7 +219,13 @@ def _cell_reference(kind: _Kind) -> Callable[..., Any]:
     """The float64 reference of one step."""
 
     def reference(
-        x: Array, state: Any = None, *, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh", **weights: Array
+        x: Array,
+        state: Any = None,
+        *,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        **weights: Array,
     ) -> Any:
         initial = _initial(kind, state, (x.shape[0], hidden_size))
         _, states = _scan(kind, x[None], initial, weights, "", nonlinearity)

@@ -76,9 +76,20 @@ def _register_typed() -> None:
                     "torch": [
                         # Without axes there is no keepdim to give, so None must not be written.
                         *torch_both(
-                            name, "*, dtype=None", out=name == "mean", when={"axes": None, "keepdims": False}, positional=3
+                            name,
+                            "*, dtype=None",
+                            out=name == "mean",
+                            when={"axes": None, "keepdims": False},
+                            positional=3,
                         ),
-                        *torch_both(name, "dim=None, keepdim=False, *, dtype=None", out=True, maps=_MAPS, when=single, positional=3),
+                        *torch_both(
+                            name,
+                            "dim=None, keepdim=False, *, dtype=None",
+                            out=True,
+                            maps=_MAPS,
+                            when=single,
+                            positional=3,
+                        ),
                     ],
                     "tensorflow": [*_tf(tf_path, when={"dtype": None}), cast["tensorflow"]],
                     "keras": [_keras(name, when={"dtype": None}), cast["keras"]],
@@ -104,7 +115,9 @@ def _register_extremes() -> None:
                 "x, *, axes=None, keepdims=False",
                 f"The {name}imum over axes (all by default).",
                 layout="reduce",
-                reference=lambda x, axes=None, keepdims=False, function=function: function(x, axis=axes, keepdims=keepdims),
+                reference=lambda x, axes=None, keepdims=False, function=function: function(
+                    x, axis=axes, keepdims=keepdims
+                ),
                 spellings={
                     "torch": [
                         *torch_both(alias, "dim=(), keepdim=False", out=True, maps=_ALL_IF_EMPTY, positional=3),
@@ -133,7 +146,9 @@ def _register_truth() -> None:
                 "x, *, axes=None, keepdims=False",
                 f"Whether {name} elements along axes (all by default) are true.",
                 layout="reduce",
-                reference=lambda x, axes=None, keepdims=False, function=function: function(x, axis=axes, keepdims=keepdims),
+                reference=lambda x, axes=None, keepdims=False, function=function: function(
+                    x, axis=axes, keepdims=keepdims
+                ),
                 spellings={
                     "torch": [
                         *torch_both(name, when={"axes": None, "keepdims": False}),
@@ -230,7 +245,10 @@ def _torch_spread(name: str) -> list[Spelling]:
 
 
 def _spread_targets(framework: str, support: str, plain: Sequence[Spelling]) -> list[Spelling]:
-    return [*plain, supported(support, "x, axis=None, correction=1, keepdims=False", maps={"axis": "axes"}, positional=2)]
+    return [
+        *plain,
+        supported(support, "x, axis=None, correction=1, keepdims=False", maps={"axis": "axes"}, positional=2),
+    ]
 
 
 def _register_spreads() -> None:
@@ -242,7 +260,11 @@ def _register_spreads() -> None:
         signature = "x, *, axes=None, correction=1, keepdims=False"
 
         def spread(
-            x: Any, axes: Axes = None, correction: int = 1, keepdims: bool = False, function: Callable[..., Any] = function
+            x: Any,
+            axes: Axes = None,
+            correction: int = 1,
+            keepdims: bool = False,
+            function: Callable[..., Any] = function,
         ) -> Any:
             return function(x, axis=axes, ddof=correction, keepdims=keepdims)
 

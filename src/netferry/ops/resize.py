@@ -35,7 +35,9 @@ def _matrix(size: int, count: int, factor: float | None, mode: str, align_corner
         shift = 0.5 if mode == "nearest-exact" else 0.0
         index = [min(math.floor((i + shift) * step), size - 1) for i in range(count)]
         return np.eye(size)[index]
-    places = np.arange(count) * (size - 1) / max(count - 1, 1) if align_corners else (np.arange(count) + 0.5) * step - 0.5
+    places = (
+        np.arange(count) * (size - 1) / max(count - 1, 1) if align_corners else (np.arange(count) + 0.5) * step - 0.5
+    )
     matrix = np.zeros((count, size))
     places = places if mode == "bicubic" else np.maximum(places, 0)
     for row, place in zip(matrix, places, strict=True):
@@ -60,7 +62,9 @@ def _resize(
 ) -> Array:  # fmt: skip
     n = x.ndim - 2
     factors = each(scale_factor, n)
-    counts = each(size, n) if size is not None else [math.floor(s * f) for s, f in zip(x.shape[2:], factors, strict=True)]
+    counts = (
+        each(size, n) if size is not None else [math.floor(s * f) for s, f in zip(x.shape[2:], factors, strict=True)]
+    )
     for axis, (count, factor) in enumerate(zip(counts, factors, strict=True), start=2):
         used = None if recompute_scale_factor or size is not None else factor
         length = x.shape[axis]
@@ -140,8 +144,6 @@ def _interpolations() -> list[Spelling]:
         functional("upsample_nearest", _SIZES, implies=_NEAREST, write=False),
         functional("upsample_bilinear", _SIZES, implies=_BILINEAR, write=False),
     ]
-
-
 
 
 def _is_whole(factor: Any) -> bool:
@@ -270,7 +272,11 @@ for _name, _title, _function, _argument, _attribute, _reference, _shape in (
     ("pixel_unshuffle", "PixelUnshuffle", "pixel_unshuffle", "downscale_factor", "factor", _unshuffle, (2, 3, 4, 6)),
     ("channel_shuffle", "ChannelShuffle", "channel_shuffle", "groups", "groups", _channel_shuffle, (2, 6, 4, 5)),
 ):
-    _doc = "Deals channels out over groups in turn." if _attribute == "groups" else "Moves values between channels and space."
+    _doc = (
+        "Deals channels out over groups in turn."
+        if _attribute == "groups"
+        else "Moves values between channels and space."
+    )
     layer_calling(_title, _function, _doc)
     _spelled = [support_layer(_title, _attribute), supported(_function, f"x, {_attribute}", positional=2)]
     _maps = {_argument: _attribute, "input": "x"}

@@ -145,7 +145,8 @@ def _affine_grid(theta: Array, *, size: Any, align_corners: bool | None = None) 
     axes = [np.linspace(-1, 1, n) if align_corners else (np.arange(n) * 2 + 1) / n - 1 for n in (height, width)]
     rows, columns = np.meshgrid(*axes, indexing="ij")
     base = np.stack([columns, rows, np.ones_like(rows)], -1)
-    return np.einsum("hwk,bik->bhwi", base, theta)
+    made: Array = np.einsum("hwk,bik->bhwi", base, theta)
+    return made
 
 
 keras_support(
@@ -253,7 +254,7 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     return keras.ops.pad(x, [(0, 0), *rest, (0, 0)])[:, p1 : p1 + h, p2 : p2 + w]
 ''',
 )
-for _name, _title, _shape, _first, _cases in (
+_PATCHES: list[tuple[str, str, tuple[int, ...], str, list[dict[str, Any]]]] = [
     (
         "unfold",
         "Unfold",
@@ -271,7 +272,8 @@ for _name, _title, _shape, _first, _cases in (
             {"output_size": (3, 6), "kernel_size": (3, 2), "padding": (1, 1), "stride": (1, 2)},
         ],
     ),
-):
+]
+for _name, _title, _shape, _first, _cases in _PATCHES:
     _rest = f"{_first}kernel_size, dilation=1, padding=0, stride=1"
     _doc = "The windows of images, flattened." if _name == "unfold" else "The images that windows add up to."
     layer_calling(_title, _name, _doc)

@@ -47,9 +47,7 @@ def _torch(name: str, layer: str, functions: Sequence[str]) -> list[Spelling]:
             f"nn.functional.{name}", "dim, _stacklevel=3, dtype=None", maps=_AXIS, ignore=("_stacklevel",), positional=1
         ),
     ]
-    found += [
-        torch_function(f, "dim, dtype=None", maps=_AXIS, out="special" not in f, write=False) for f in functions
-    ]
+    found += [torch_function(f, "dim, dtype=None", maps=_AXIS, out="special" not in f, write=False) for f in functions]
     if functions:
         found.append(torch_method(name, "dim, dtype=None", maps=_AXIS, write=False))
     return found
@@ -95,7 +93,10 @@ def _register_softmaxes() -> None:
                 reference=reference,
                 spellings={
                     "torch": torch,
-                    "tensorflow": [*_keras_layers("tensorflow", name, tf_formula), *_calls("tensorflow", name, tf_formula)],
+                    "tensorflow": [
+                        *_keras_layers("tensorflow", name, tf_formula),
+                        *_calls("tensorflow", name, tf_formula),
+                    ],
                     "keras": [*_keras_layers("keras", name, keras_formula), *_calls("keras", name, keras_formula)],
                 },
                 cases=[
@@ -123,7 +124,10 @@ def _register_legacy(name: str, layer: str, reference: Callable[..., Any], tf_fo
                 "torch": [
                     torch_layer(layer, "dim=None", fixed=fixed),
                     torch_function(
-                        f"nn.functional.{name}", "dim=None, _stacklevel=3, dtype=None", ignore=("_stacklevel",), fixed=fixed
+                        f"nn.functional.{name}",
+                        "dim=None, _stacklevel=3, dtype=None",
+                        ignore=("_stacklevel",),
+                        fixed=fixed,
                     ),
                 ],
                 **{
@@ -163,7 +167,9 @@ register(
                 torch_function("nn.functional.glu", "dim=-1", maps=_AXIS),
             ],
             "tensorflow": [
-                keras_layer_template("tensorflow", "KERAS.layers.Activation(lambda x: KERAS.activations.glu(x, {axis}))"),
+                keras_layer_template(
+                    "tensorflow", "KERAS.layers.Activation(lambda x: KERAS.activations.glu(x, {axis}))"
+                ),
                 Spelling("tf.keras.activations.glu", "x, axis=-1"),
             ],
             "keras": [

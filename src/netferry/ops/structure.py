@@ -23,39 +23,40 @@ def _everywhere(template: str, *, layer: bool = False) -> dict[str, tuple[Spelli
 register(OpDef(
     "module_list", "modules", "A list of layers that the network owns.", layout="none",
     spellings=_everywhere("{modules}", layer=True),
-))
+))  # fmt: skip
 register(OpDef(
     "module_dict", "modules", "A dictionary of layers that the network owns.", layout="none",
     spellings=_everywhere("{modules}", layer=True),
-))
+))  # fmt: skip
 register(OpDef(
     "parameter", "x, *, trainable=True", "A tensor that the network owns and trains.", layout="elementwise",
     spellings=_everywhere("K.Variable({x}, trainable={trainable})"),
-))
+))  # fmt: skip
 register(OpDef(
     "buffer", "x", "A tensor that the network owns and does not train.", layout="elementwise",
     spellings=_everywhere("K.Variable({x}, trainable=False)"),
-))
+))  # fmt: skip
 register(OpDef(
     "modules", "module", "All layers of a tree, the root included.", layout="none",
     spellings=_everywhere("{module}._flatten_layers()"),
-))
+))  # fmt: skip
 register(OpDef(
     "children", "module", "The layers directly below.", layout="none",
     spellings=_everywhere("{module}._flatten_layers(include_self=False, recursive=False)"),
-))
+))  # fmt: skip
 register(OpDef(
     "sequence_of", "module", "The members of a sequential container, as a list.", layout="none",
     spellings=_everywhere("{module}.layers"),
-))
+))  # fmt: skip
+register(OpDef("is_training", "", "Whether the network is being trained.", layout="none"))
 register(OpDef(
     "append_to_sequence", "module, item", "Adds a layer at the end of a sequential container.", layout="none",
     spellings=_everywhere("{module}.add({item})"),
-))
+))  # fmt: skip
 register(OpDef(
     "parameters", "module", "The trainable tensors of a tree.", layout="none",
     spellings=_everywhere("{module}.trainable_variables"),
-))
+))  # fmt: skip
 
 
 _UPDATE = '''

@@ -28,9 +28,7 @@ _SIZES = "d_model, nhead"
 _NETWORK_SIZES = "d_model=512, nhead=8, num_encoder_layers=6, num_decoder_layers=6"
 # Keras fills an argument ``a_mask`` of its own accord when there is an argument ``a``, so tensors have other names.
 _ENCODER_CALL = "x, src_mask=None, src_key_padding_mask=None"
-_DECODER_CALL = (
-    "x, encoded, tgt_mask=None, memory_mask=None, tgt_key_padding_mask=None, memory_key_padding_mask=None"
-)
+_DECODER_CALL = "x, encoded, tgt_mask=None, memory_mask=None, tgt_key_padding_mask=None, memory_key_padding_mask=None"
 _NETWORK_CALL = (
     "source, target, src_mask=None, tgt_mask=None, memory_mask=None, src_key_padding_mask=None, "
     "tgt_key_padding_mask=None, memory_key_padding_mask=None"
@@ -108,7 +106,9 @@ class _Block:
     def norm(self, number: int, x: Array) -> Array:
         """Layer normalization."""
         centered = x - x.mean(axis=-1, keepdims=True)
-        scaled = centered / np.sqrt((centered**2).mean(axis=-1, keepdims=True) + self.attributes.get("layer_norm_eps", 1e-5))
+        scaled = centered / np.sqrt(
+            (centered**2).mean(axis=-1, keepdims=True) + self.attributes.get("layer_norm_eps", 1e-5)
+        )
         made: Array = scaled * self.weights[f"norm{number}.weight"] + self.weights.get(f"norm{number}.bias", 0)
         return made
 
@@ -207,9 +207,7 @@ def _torch_call(call: str, names: Mapping[str, str], hints: str) -> tuple[str, M
     return f"{call}, {hints}", names
 
 
-def _register_block(
-    name: str, kind: str, doc: str, attentions: Mapping[str, str], norms: int, **declared: Any
-) -> None:
+def _register_block(name: str, kind: str, doc: str, attentions: Mapping[str, str], norms: int, **declared: Any) -> None:
     """An encoder or decoder layer."""
     parts = {**attentions, "linear1": "linear", "linear2": "linear", **{f"norm{i + 1}": "norm" for i in range(norms)}}
     canonical, torch, keras = _params(parts)

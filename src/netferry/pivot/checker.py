@@ -89,11 +89,13 @@ def _rank(node: Op | LayerCall, op: OpDef) -> Iterator[str]:
     for tensor in dict.fromkeys(_first(node.site)):
         if len(tensor.shape) not in (fewest, fewest + 1):
             shape = "x".join(map(str, tensor.shape))
+            if op.stochastic:  # Dropping channels is dropping values where there is no space.
+                continue
             yield f"{op.name} works on {fewest} or {fewest + 1} axes, not on {shape or 'a scalar'}"
 
 
 def _first(site: Site) -> Iterator[Tensor]:
-    """The first operand of each call seen at a place, as far as it is known, else the result, which has the same rank."""
+    """The first operand of each call seen at a place; where it is not known the result, which has the same rank."""
     for event in site.events:
         for value in (*event.args[:1], *(() if event.args else (event.result,))):
             yield from (t for t in (value if isinstance(value, tuple) else (value,)) if isinstance(t, Tensor))

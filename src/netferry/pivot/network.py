@@ -1,4 +1,4 @@
-"""The network itself, as it ran: modules, layers with their hyperparameters, operations, and the tensors between them."""
+"""The network itself, as it ran: modules, layers with hyperparameters, operations, and the tensors between them."""
 
 from __future__ import annotations
 
@@ -216,7 +216,8 @@ def _live(recording: Any, sources: set[int]) -> Iterable[Use]:
     for use in reversed(list(uses(recording))):
         results = {t.identity for t in use.results}
         given = {t.identity for t in tensors([use.operands, use.attributes])}
-        if results & needed or (use.inplace or use.rule == "setitem") and given & needed:
+        changes = use.inplace or use.rule == "setitem"
+        if results & needed or (changes and given & needed):
             found.append(use)
             needed = (needed - results | given) - sources
     return reversed(found)

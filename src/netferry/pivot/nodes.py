@@ -12,7 +12,6 @@ from typing import Any
 
 from netferry.pivot.facts import Site
 
-
 _NOTHING = ast.Constant(None)
 """Default of required fields: copying a tree makes nodes without arguments and fills them in afterwards."""
 
@@ -76,7 +75,11 @@ class LayerCall(ast.expr):
     _fields = ("callee", "operands")
 
     def __init__(
-        self, name: str = "", callee: ast.expr = _NOTHING, operands: Mapping[str, ast.expr] | None = None, site: Site | None = None
+        self,
+        name: str = "",
+        callee: ast.expr = _NOTHING,
+        operands: Mapping[str, ast.expr] | None = None,
+        site: Site | None = None,
     ) -> None:
         super().__init__()
         self.name = name
@@ -119,7 +122,9 @@ class LayerAttribute(ast.expr):
 
     _fields = ("owner",)
 
-    def __init__(self, owner: ast.expr = _NOTHING, name: str = "", ops: tuple[str, ...] = (), site: Site | None = None) -> None:
+    def __init__(
+        self, owner: ast.expr = _NOTHING, name: str = "", ops: tuple[str, ...] = (), site: Site | None = None
+    ) -> None:
         super().__init__()
         self.owner = owner
         self.name = name
@@ -132,7 +137,8 @@ def _lookup(items: list[ast.keyword], name: str) -> ast.expr | None:
 
 
 def _updated(items: list[ast.keyword], changes: Mapping[str, ast.expr | None] | None) -> dict[str, ast.expr]:
-    merged: dict[str, Any] = {k.arg: k.value for k in items} | dict(changes or {})
+    merged: dict[str, ast.expr | None] = {k.arg: k.value for k in items if k.arg is not None}
+    merged.update(changes or {})
     return {k: v for k, v in merged.items() if v is not None}
 
 

@@ -13,9 +13,10 @@ from netferry.pivot.facts import Event, Site, Tensor
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
-from netferry.pivot.text import FACTS, FORMS, HEAD, MODULE, WRAPPERS, op_of
+from netferry.pivot.text import FACTS, FORMS, HEAD, MODULE, OBSERVED, WRAPPERS, op_of
 from netferry.project.names import bound_names
 
+_Named = dict[str, ast.expr]
 _FACT: Final = re.compile(r"# (?:-|(?P<file>.*?):(?P<line>\d+):(?P<column>\d+))  (?P<rest>.*)")
 
 
@@ -110,7 +111,7 @@ def _tell(node: Any, found: re.Match[str]) -> None:
         node.path = rest.partition(" = ")[2].strip()
     if found["file"] is None:
         return
-    assumed = not isinstance(node, Op | LayerCall) or "assumed" in rest.split()
+    assumed = not results and (not isinstance(node, OBSERVED) or "assumed" in rest.split())
     seen = [_tensors(r) for r in results.split(" | ")] if results else [None]
     events = () if assumed else [Event(i, None, "", result=r) for i, r in enumerate(seen)]
     node.site = Site(found["file"], int(found["line"]), int(found["column"]), -1, events, assumed)
@@ -137,7 +138,8 @@ class _Raise(ast.NodeTransformer):
         """Number what will become pivot nodes, in the order of the text."""
         called = isinstance(tree, ast.Call)
         path = self.path(tree.func if isinstance(tree, ast.Call) else tree)
-        if path and (not path[0][0].isupper() and path[0] not in WRAPPERS if called else path[0][0].isupper() and len(path) == 1):
+        is_type = len(path) == 1 and path[0][0].isupper()
+        if (not called and is_type) or (called and path and not is_type and path[0] not in WRAPPERS):
             tree.nf_number, self._count = self._count, self._count + 1  # type: ignore[attr-defined]
         for child in ast.iter_child_nodes(tree):
             self.number(child)
@@ -159,7 +161,7 @@ class _Raise(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         path = self.path(node.func)
-        if not path or path[0][0].isupper():  # A type that is called stays a call.
+        if not path or (len(path) == 1 and path[0][0].isupper()):  # A type that is called stays a call.
             self.generic_visit(node)
             return node
         form = getattr(self, f"_{path[0]}") if path[0] in FORMS and path[0] != "network" else None
@@ -178,56 +180,57 @@ class _Raise(ast.NodeTransformer):
     def _wrong(self, node: ast.Call, form: str) -> NetferryError:
         return failure("NF035", f"{self.vocabulary}.{form} is not written like this", line=node.lineno)
 
-    def _op(self, node: ast.Call, named: dict[str, ast.expr], name: str, *, layer: bool = False) -> ast.expr:
+    def _op(self, node: ast.Call, named: _Named, name: str, *, layer: bool = False) -> ast.expr:
         operands, attributes = _split(name, node.args, named)
         return Op(name, operands, attributes, layer=layer)
 
-    def _layer(self, node: ast.Call, named: dict[str, ast.expr], name: str) -> ast.expr:
+    def _layer(self, node: ast.Call, named: _Named, name: str) -> ast.expr:
         return self._op(node, named, name, layer=True)
 
-    def _call(self, node: ast.Call, named: dict[str, ast.expr], name: str) -> ast.expr:
+    def _call(self, node: ast.Call, named: _Named, name: str) -> ast.expr:
         operands, attributes = _split(name, node.args[1:], named)
         return LayerCall(name, node.args[0], operands | attributes)
 
-    def _ref(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _ref(self, node: ast.Call, named: _Named) -> ast.expr:
         return Reference(ast.literal_eval(node.args[0]), _text(named, "kind"))
 
-    def _attribute(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _attribute(self, node: ast.Call, named: _Named) -> ast.expr:
         ops = ast.literal_eval(named["ops"]) if "ops" in named else ()
         return LayerAttribute(node.args[0], ast.literal_eval(node.args[1]), ops)
 
-    def _hole(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _hole(self, node: ast.Call, named: _Named) -> ast.expr:
         source = ast.parse(ast.literal_eval(node.args[0]), mode="eval").body
         return Hole(self.visit(source), _text(named, "reason"), _text(named, "hint"))
 
-    def _inplace(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _inplace(self, node: ast.Call, named: _Named) -> ast.expr:
         node.args[0].inplace = True  # type: ignore[attr-defined]
         return node.args[0]
 
-    def _base(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _base(self, node: ast.Call, named: _Named) -> ast.expr:
         node.args[0].complete = True  # type: ignore[attr-defined]
         return node.args[0]
 
-    def _via(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
-        indirect, made, *others = node.args
-        if not isinstance(made, Op):
-            raise TypeError("no op")
-        made.indirect = None if isinstance(indirect, ast.Constant) and indirect.value is None else indirect
-        if others:
-            made.alternatives = others  # type: ignore[attr-defined]
-        return made
+    def _via(self, node: ast.Call, named: _Named) -> ast.expr:
+        indirect, *ops = node.args
+        for op in ops:
+            if not isinstance(op, Op):
+                raise TypeError("no op")
+            op.indirect = None if isinstance(indirect, ast.Constant) and indirect.value is None else indirect
+        if len(ops) > 1:
+            ops[0].alternatives = ops[1:]  # type: ignore[attr-defined]
+        return ops[0]
 
-    def _either(self, node: ast.Call, named: dict[str, ast.expr]) -> ast.expr:
+    def _either(self, node: ast.Call, named: _Named) -> ast.expr:
         made, *others = node.args
         made.nf_alternatives = others  # type: ignore[attr-defined]
         return made
 
 
-def _text(named: dict[str, ast.expr], name: str) -> str:
+def _text(named: _Named, name: str) -> str:
     return str(ast.literal_eval(named[name])) if name in named else ""
 
 
-def _split(name: str, args: list[ast.expr], named: dict[str, ast.expr]) -> tuple[dict[str, ast.expr], dict[str, ast.expr]]:
+def _split(name: str, args: list[ast.expr], named: _Named) -> tuple[_Named, _Named]:
     """Operands and attributes, told apart by the op's declaration."""
     op = op_of(name)
     names = [p.name for p in op.operands] if op else []

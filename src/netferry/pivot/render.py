@@ -12,10 +12,11 @@ import io
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 _ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
-          ast.ListComp, ast.DictComp, ast.SetComp)
+          ast.ListComp, ast.DictComp, ast.SetComp)  # fmt: skip
 
 
 class Text:
@@ -58,7 +59,9 @@ def remember(tree: ast.AST, source: Text) -> None:
     # Positions inside f-strings are wrong before Python 3.12: such nodes are known but have no text of their own.
     inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.JoinedStr) for n in ast.walk(f) if n is not f}
     for node in ast.walk(tree):
-        if id(node) in inside or isinstance(node, ast.arguments | ast.comprehension | ast.withitem | ast.match_case | ast.pattern):
+        if id(node) in inside or isinstance(
+            node, ast.arguments | ast.comprehension | ast.withitem | ast.match_case | ast.pattern
+        ):
             start = end = -1
         elif isinstance(node, ast.expr | ast.stmt | ast.arg | ast.keyword | ast.excepthandler | ast.alias):
             start = _start(node, source)
@@ -110,9 +113,7 @@ def pristine(node: ast.AST) -> bool:
             for a, b in zip(before, now or (), strict=True):
                 if a is not b or (isinstance(b, ast.AST) and not pristine(b)):
                     return False
-        elif now is not before:
-            return False
-        elif isinstance(now, ast.AST) and not pristine(now):
+        elif now is not before or (isinstance(now, ast.AST) and not pristine(now)):
             return False
     return True
 
@@ -169,9 +170,8 @@ class Renderer:
                 if isinstance(a, ast.AST):
                     if not self._piece(node, name, a, b, pieces):
                         return False
-                elif a is not b and a != b:
-                    if not self._renamed(node, name, a, b, memory, pieces):
-                        return False
+                elif a is not b and a != b and not self._renamed(node, name, a, b, memory, pieces):
+                    return False
         return True
 
     def _piece(self, parent: ast.AST, name: str, before: ast.AST, now: Any, pieces: list[tuple[int, int, str]]) -> bool:
@@ -214,7 +214,9 @@ class Renderer:
             return True
         return False
 
-    def _parameters(self, function: ast.FunctionDef | ast.AsyncFunctionDef, now: ast.arguments, pieces: list[tuple[int, int, str]]) -> bool:
+    def _parameters(
+        self, function: ast.FunctionDef | ast.AsyncFunctionDef, now: ast.arguments, pieces: list[tuple[int, int, str]]
+    ) -> bool:
         """Rewrite a parameter list whose number of parameters changed."""
         memory = _memory(function)
         assert memory
@@ -225,7 +227,12 @@ class Renderer:
         return True
 
     def _decorators(
-        self, node: ast.AST, before: tuple[Any, ...], now: list[Any], memory: _Memory, pieces: list[tuple[int, int, str]]
+        self,
+        node: ast.AST,
+        before: tuple[Any, ...],
+        now: list[Any],
+        memory: _Memory,
+        pieces: list[tuple[int, int, str]],
     ) -> None:
         keyword = memory.source.offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
         starts = [memory.source.data.rindex(b"@", 0, _memory(d).start) for d in before]  # type: ignore[union-attr]
@@ -243,10 +250,13 @@ class Renderer:
         assert first
         indent = _indent(source, first.start)
         leads = {id(before[0]): ""}
-        for previous, statement in zip(before, before[1:], strict=False):
+        tails: dict[int, str] = {}
+        for previous, statement in pairwise(before):
             a, b = _memory(previous), _memory(statement)
             assert a and b
-            leads[id(statement)] = source.slice(a.end, b.start)
+            between = source.slice(a.end, b.start)
+            tails[id(previous)] = tail = _same_line(between)
+            leads[id(statement)] = between[len(tail) :]
         kept = {id(s) for s in now} | {id(getattr(s, "nf_replaces", None)) for s in now}
         out = ""
         pending = ""
@@ -266,6 +276,8 @@ class Renderer:
                         lead = "\n" + indent
                     out += pending + lead + self.statement(statement, indent)
                     pending = ""
+                    if anchor is original:
+                        out += tails.pop(id(original), "")
                     leads[id(original)] = "\n" + indent
             else:
                 comment = _own_lines(leads[id(original)], indent)
@@ -286,7 +298,12 @@ class Renderer:
         text = self.expression(node)
         if memory is None and "\n" in text:
             first, *rest = text.split("\n")
-            text = "\n".join([first, *(indent + line if line.strip() and not line.startswith(indent + " ") else line for line in rest)])
+            text = "\n".join(
+                [
+                    first,
+                    *(indent + line if line.strip() and not line.startswith(indent + " ") else line for line in rest),
+                ]
+            )
         comment = getattr(node, "nf_comment", "")
         return "".join(f"{line}\n{indent}" for line in comment.splitlines()) + text
 
@@ -299,14 +316,13 @@ class Renderer:
 
     def _skeleton(self, node: Any, parent: ast.AST | None, name: str, kept: dict[str, str]) -> Any:
         memory = _memory(node)
-        if parent is not None and memory is not None and memory.start >= 0 and isinstance(node, ast.expr):
-            if not isinstance(node, ast.Starred | ast.Slice | ast.Constant) or isinstance(node, ast.Constant):
-                text = self.expression(node)
-                if _needs_parentheses(parent, name, node, None):
-                    text = f"({text})"
-                key = f"nf_kept_{len(kept)}_"
-                kept[key] = text
-                return ast.Name(key, ast.Load())
+        if parent is not None and memory is not None and memory.start >= 0 and _is_value(node):
+            text = self.expression(node)
+            if _needs_parentheses(parent, name, node, None):
+                text = f"({text})"
+            key = f"nf_kept_{len(kept)}_"
+            kept[key] = text
+            return ast.Name(key, ast.Load())
         copy = type(node)()
         for field, value in ast.iter_fields(node):
             if isinstance(value, list):
@@ -344,6 +360,12 @@ def _indent(source: Text, offset: int) -> str:
     begin = source.data.rfind(b"\n", 0, offset) + 1
     line = source.data[begin:offset].decode()
     return line if not line.strip() else line[: len(line) - len(line.lstrip())]
+
+
+def _same_line(between: str) -> str:
+    """The comment that follows a statement on its own line."""
+    line = between.split("\n", 1)[0]
+    return line if line.lstrip().startswith("#") else ""
 
 
 def _own_lines(lead: str, indent: str) -> str:
@@ -390,13 +412,24 @@ _LOOSE = {
 }
 
 
+def _is_value(node: ast.AST) -> bool:
+    """Whether a node is an expression that can stand anywhere."""
+    return isinstance(node, ast.expr) and not isinstance(node, ast.Starred | ast.Slice)
+
+
 def _needs_parentheses(parent: ast.AST, name: str, node: Any, before: ast.AST | None) -> bool:
     if isinstance(node, ast.Starred | ast.Slice | ast.keyword | ast.arg) or not isinstance(node, ast.expr):
         return False
     if before is not None and _parenthesised(before):
         return False
     if isinstance(node, ast.Tuple):
-        if isinstance(parent, ast.Subscript | ast.Return | ast.Assign | ast.For) and name in {"slice", "value", "targets", "target", "iter"}:
+        if isinstance(parent, ast.Subscript | ast.Return | ast.Assign | ast.For) and name in {
+            "slice",
+            "value",
+            "targets",
+            "target",
+            "iter",
+        }:
             return False
         memory = _memory(node)
         text = memory.source.slice(memory.start, memory.end) if memory and memory.start >= 0 else "("
@@ -412,7 +445,11 @@ def _needs_parentheses(parent: ast.AST, name: str, node: Any, before: ast.AST | 
     for kind, names in _LOOSE.items():
         if isinstance(parent, kind) and name in names:
             return False
-    if isinstance(parent, ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare) and before is not None and type(before) is type(node):
+    if (
+        isinstance(parent, ast.BinOp | ast.UnaryOp | ast.BoolOp | ast.Compare)
+        and before is not None
+        and type(before) is type(node)
+    ):
         return isinstance(node, ast.BinOp) and type(getattr(before, "op", None)) is not type(node.op)
     return True
 
@@ -438,4 +475,3 @@ def comments(text: str) -> Iterator[tuple[int, str]]:
                 yield token.start[0], token.string
     except (tokenize.TokenError, IndentationError):
         return
-

@@ -14,8 +14,8 @@
 ``op.either(call, ...)``              a call of the user's or of one of these ops
 ====================================  =================================================================
 
-A block of comments at the end gives the facts of every one of them, in order of the text: its place in the source and the
-shapes and types of its results. :mod:`netferry.pivot.parsing` reads all of it back.
+A block of comments at the end gives the facts of every one of them, in order of the text: its place in the source and
+the shapes and types of its results. :mod:`netferry.pivot.parsing` reads all of it back.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ WRAPPERS: Final = frozenset({"inplace", "base", "via", "either", "network"})
 """Forms that are no nodes of their own and have no facts."""
 FORMS: Final = WRAPPERS | {"layer", "call", "ref", "attribute", "hole"}
 """What the vocabulary's name has besides ops; no op may be called so."""
+
+OBSERVED: Final = (Op, LayerCall, Hole)
+"""Nodes that stand for calls, of which a run may have met none."""
 
 _MARKS: Final = {"inplace": "inplace", "base": "complete"}
 """Form -> the attribute of an op node that it stands for."""
@@ -77,7 +80,7 @@ def _imports(program: Program) -> Iterator[str]:
 
 def _free_name(program: Program) -> str:
     """The vocabulary's name: one that the program does not use itself."""
-    taken = set()
+    taken: set[str] = set()
     for tree in [*(d.node for d in program.definitions), program.construction]:
         for node in ast.walk(tree):
             taken.update(v for v in (getattr(node, f, None) for f in ("id", "arg", "name")) if isinstance(v, str))
@@ -122,6 +125,14 @@ class Lower(ast.NodeTransformer):
         return self._call(["network"], [construction], {k: constant(v) for k, v in given.items()})
 
     def visit_Op(self, node: Op) -> ast.expr:
+        made = self._op(node)
+        others = getattr(node, "alternatives", ())
+        if node.indirect is None and not others:
+            return made
+        indirect = ast.Constant(None) if node.indirect is None else self.visit(node.indirect)
+        return self._call(["via"], [indirect, made, *map(self._op, others)], {})
+
+    def _op(self, node: Op) -> ast.expr:
         self.generic_visit(node)
         path = ["layer", node.name] if node.layer else [node.name]
         args, named = _positional(op_of(node.name), node.operands)
@@ -130,10 +141,6 @@ class Lower(ast.NodeTransformer):
         for form, attribute in _MARKS.items():
             if getattr(node, attribute, False):
                 made = self._call([form], [made], {})
-        others = [self.visit(o) for o in getattr(node, "alternatives", ())]
-        if node.indirect is not None or others:
-            indirect = ast.Constant(None) if node.indirect is None else self.visit(node.indirect)
-            made = self._call(["via"], [indirect, made, *others], {})
         return made
 
     def visit_LayerCall(self, node: LayerCall) -> ast.expr:
@@ -192,7 +199,7 @@ def _fact(node: Any) -> str:
     """The line of facts of one pivot node."""
     site: Site | None = node.site
     place = f"{site.file}:{site.line}:{site.column}" if site is not None else "-"
-    words = [place, _title(node), "assumed" if site and site.assumed and isinstance(node, Op | LayerCall) else ""]
+    words = [place, _title(node), "assumed" if site and site.assumed and isinstance(node, OBSERVED) else ""]
     if isinstance(node, Reference) and node.kind[:1].isupper():
         words.append(f"= {node.path}")
     if results := results_of(site):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from netferry.observe.run import Observation
 from netferry.ops import registry
@@ -16,7 +16,6 @@ from netferry.weights import rearrange
 from netferry.weights.map import Entry, WeightMap
 from netferry.weights.rearrange import Recipe
 from netferry.writer import LayerPlace, Written
-
 
 Path = tuple[tuple[str, str], ...]
 """Attribute names (or positions) from the network down, each with the class that holds it."""
@@ -51,7 +50,9 @@ class Walker(Protocol):
         """Every module of the network once, parents first."""
 
 
-def build_map(observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str) -> WeightMap:
+def build_map(
+    observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str
+) -> WeightMap:
     """The map of one migration, from facts alone: neither network needs to exist in memory."""
     builder = _Builder(observation, written, layout, source, target)
     entries: list[Entry] = []
@@ -105,7 +106,12 @@ class _Builder:
         yield from self._targets(module, op, written, place, attributes, canonical, trainable)
 
     def _canonical(
-        self, module: Module, op: OpDef, spelling: Spelling, attributes: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]
+        self,
+        module: Module,
+        op: OpDef,
+        spelling: Spelling,
+        attributes: Mapping[str, Any],
+        shapes: Mapping[str, tuple[int, ...]],
     ) -> dict[str, tuple[Recipe, tuple[int, ...]]]:
         """Canonical parameter -> its recipe from source arrays, and its shape."""
         made: dict[str, tuple[Recipe, tuple[int, ...]]] = {}
@@ -125,23 +131,34 @@ class _Builder:
         self, module: Module, op: OpDef, written: OpDef, place: LayerPlace, attributes: Mapping[str, Any],
         canonical: Mapping[str, tuple[Recipe, tuple[int, ...]]], trainable: Mapping[str, bool],
     ) -> Iterator[Entry]:  # fmt: skip
-        spelling = next((s for s in written.spellings.get(self.target, ()) if s.layer and s.write and (s.params or s.dynamic_params)), None)
+        spelling = next(
+            (
+                s
+                for s in written.spellings.get(self.target, ())
+                if s.layer and s.write and (s.params or s.dynamic_params)
+            ),
+            None,
+        )
         if spelling is None:
             return
         layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
         specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
         fold = self.layout.weight_folds.get(id(module.instance))
-        base = ".".join([self.path(module.path), *map(str, place.path)]) if module.path else ".".join(map(str, place.path))
+        base = (
+            ".".join([self.path(module.path), *map(str, place.path)]) if module.path else ".".join(map(str, place.path))
+        )
         for name, text in specs.items():
             spec = rearrange.Spec.parse(text)
             if any(n not in canonical for n in spec.names):
                 continue
             shapes = {n: canonical[n][1] for n in spec.names}
             recipe = rearrange.to_framework(spec, layouts, shapes, known=_group_sizes(written, op, attributes))
-            sources = {n: _folded(canonical[n][0], canonical[n][1], fold if n == "weight" else None) for n in spec.names}
+            sources = {
+                n: _folded(canonical[n][0], canonical[n][1], fold if n == "weight" else None) for n in spec.names
+            }
             recipe = recipe.after(sources)
             first = recipe.inputs[0][0].rpartition(".")[2]
-            kind = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
+            kind: Literal["parameter", "buffer"] = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
             yield Entry(f"{base}.{name}" if base else name, recipe, trainable.get(first, True), kind)
 
 

@@ -79,7 +79,7 @@ def _factors(part: str) -> tuple[Factor, ...]:
 
 @dataclass(frozen=True)
 class Spec:
-    """How one parameter of a framework is made from canonical arrays; ``combine`` is ``""``, ``"sum"`` or ``"stack"``."""
+    """How a framework's parameter is made from canonical arrays; ``combine`` is ``""``, ``"sum"`` or ``"stack"``."""
 
     names: tuple[str, ...]
     combine: str
@@ -237,7 +237,8 @@ def to_framework(
     known = _own_sizes(spec.layout, shape) | dict(known or {})
     if spec.combine != "stack":
         inputs = [
-            (name, tuple(between(Layout.parse(canonical[name]), spec.layout, shapes[name], known))) for name in spec.names
+            (name, tuple(between(Layout.parse(canonical[name]), spec.layout, shapes[name], known)))
+            for name in spec.names
         ]
         return Recipe(tuple(inputs), spec.combine)
     first = spec.names[0]

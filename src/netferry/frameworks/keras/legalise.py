@@ -16,10 +16,10 @@ _SAME = constant("same")
 
 def _is_depthwise(node: Op, n: int) -> bool:
     """Whether there are as many groups as channels, whatever their number; as many as one is an ordinary one."""
-    texts = {ast.unparse(a) for a in map(node.attribute, ("groups", "in_channels", "out_channels")) if a is not None}
-    given = node.attribute("groups") is not None and node.attribute("out_channels") is not None
+    given = [node.attribute(name) for name in ("groups", "in_channels", "out_channels")]
+    texts = {"" if a is None else ast.unparse(a) for a in given}
     strides = {ast.unparse(s) for s in per_axis(node, "stride", n)}
-    return given and len(texts) == 1 and texts != {"1"} and len(strides) == 1 and node.indirect is None
+    return len(texts) == 1 and texts not in ({""}, {"1"}) and len(strides) == 1 and node.indirect is None
 
 
 def _depthwise(node: Op, n: int) -> Op:
@@ -57,19 +57,19 @@ def _is_odd(size: Any) -> bool:
 def _is_same(node: Op, n: int) -> bool:
     """Whether the padding is what Keras calls ``same`` for inputs of every size.
 
-    Of a kernel size that is no literal, the run only tells that it is odd; that the padding fits follows from the words.
+    Of a kernel size that is no literal, the run only tells that it is odd; that the padding fits, the words do.
     """
     if not all_equal(node, "stride", n, 1):
         return False
     sizes = observed(node, "kernel_size")
     odd = bool(sizes) and all(map(_is_odd, sizes))
-    parts = zip(*(per_axis(node, name, n) for name in ("kernel_size", "padding", "dilation")), strict=True)
-    return all(_keeps_size(*part, odd) for part in parts)
+    kernels, paddings, dilations = (per_axis(node, name, n) for name in ("kernel_size", "padding", "dilation"))
+    return all(_keeps_size(k, p, d, odd) for k, p, d in zip(kernels, paddings, dilations, strict=True))
 
 
 def _mode(node: Op) -> str | None:
     """How the padding is filled; None where it is not known."""
-    mode = known(node, "padding_mode")
+    mode: str | None = known(node, "padding_mode")
     seen = set(observed(node, "padding_mode"))
     if mode is None and len(seen) == 1:
         mode = seen.pop()

@@ -11,7 +11,7 @@ from netferry.pivot.nodes import Op
 def _channels(n: int) -> Callable[[Op, str], ast.expr]:
     def legalise(node: Op, framework: str) -> ast.expr:
         """On inputs without spatial axes, dropping channels is dropping values."""
-        ranks = getattr(node, "nf_ranks", set())
+        ranks: set[int] = getattr(node, "nf_ranks", set())
         if not node.layer or not ranks or n + 2 in ranks:
             return node
         rate = node.attribute("rate")

@@ -15,7 +15,7 @@ Legalise = Callable[[Op, str], ast.expr]
 
 
 def _entries(node: Op, name: str) -> list[ast.expr] | None:
-    """The entries of a flat list: written out, or subscripts of a variable whose length the run told; None if unknown."""
+    """The entries of a flat list: written out, or subscripts of a variable whose length the run told, or None."""
     given = node.attribute(name)
     if isinstance(given, ast.Tuple | ast.List):
         return None if any(isinstance(item, ast.Starred) for item in given.elts) else list(given.elts)
@@ -51,7 +51,7 @@ def _layer(n: int) -> Legalise:
             return node
         pads = padding if entries is None else _compact(_pairs(entries))
         options = {k.arg: k.value for k in node.attributes if k.arg in ("mode", "value")}
-        return Op(f"spatial_pad{n}d", {}, {"pads": pads, **options}, layer=True, site=node.site)  # type: ignore[dict-item]
+        return Op(f"spatial_pad{n}d", {}, {"pads": pads, **options}, layer=True, site=node.site)
 
     return legalise
 
@@ -73,7 +73,7 @@ def _function(node: Op, framework: str) -> ast.expr:
     if order is not None:
         pairs = [pairs[axis] for axis in order]
     options = {k.arg: k.value for k in node.attributes if k.arg in ("mode", "value")}
-    return Op("pad_axes", {"x": x}, {"pads": ast.Tuple(pairs, ast.Load()), **options}, site=node.site)  # type: ignore[dict-item]
+    return Op("pad_axes", {"x": x}, {"pads": ast.Tuple(pairs, ast.Load()), **options}, site=node.site)
 
 
 LEGALISATIONS: dict[str, Legalise] = {"pad": _function, **{f"pad{n}d": _layer(n) for n in (1, 2, 3)}}

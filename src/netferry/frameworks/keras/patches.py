@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from netferry.frameworks.base import NORMAL, UNIFORM
+from netferry.frameworks.keras import wide
 
 
 @contextmanager
@@ -28,7 +29,8 @@ def wide_types(dtype: str) -> Iterator[None]:
 
 @contextmanager
 def _exact_constants() -> Iterator[None]:
-    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, which shows as 1e-9 in float64.
+    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, which shows as 1e-9 in float64, and pools
+    # volumes in float32 only.
     import tensorflow as tf
 
     def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
@@ -42,7 +44,9 @@ def _exact_constants() -> Iterator[None]:
             return tf.multiply(0.5 * features, 1 + tf.math.tanh(inner), name=name)
         return tf.multiply(0.5 * features, tf.math.erfc(-math.sqrt(0.5) * features), name=name)
 
-    with _replaced(tf.nn, "leaky_relu", leaky_relu), _replaced(tf.nn, "gelu", gelu):
+    with ExitStack() as stack:
+        for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():
+            stack.enter_context(_replaced(tf.nn, name, function))
         yield
 
 

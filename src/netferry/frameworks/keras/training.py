@@ -70,10 +70,9 @@ class _Replace(ast.NodeTransformer):
             made: ast.expr = ast.Name("training", ast.Load()) if self.inside else ast.Constant(False)
             return ast.copy_location(made, node)
         self.generic_visit(node)
-        if self.inside and isinstance(node, ast.Call) and _self_call(node) in self.asking:
-            if not any(k.arg == "training" for k in node.keywords):
-                return ast.copy_location(
-                    ast.Call(node.func, node.args, [*node.keywords, ast.keyword("training", ast.Name("training", ast.Load()))]),
-                    node,
-                )
-        return node
+        if not (self.inside and isinstance(node, ast.Call) and _self_call(node) in self.asking):
+            return node
+        if any(k.arg == "training" for k in node.keywords):
+            return node
+        flag = ast.keyword("training", ast.Name("training", ast.Load()))
+        return ast.copy_location(ast.Call(node.func, node.args, [*node.keywords, flag]), node)

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("PYTORCH_JIT", "0")  # scripted functions keep no Python that could be observed
 
-import torch  # noqa: E402
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode  # noqa: E402
-from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
-from torch.utils._pytree import tree_any, tree_iter  # noqa: E402
+import torch
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_any, tree_iter
 
 _REAL_LIMIT = 1 << 16
 """Elements up to which a tensor made from nothing stays real: configuration tables yes, weights no."""
@@ -49,7 +49,7 @@ class TorchProbe:
         if not isinstance(instance, torch.nn.Module):
             return None
         kind = next((k for k in type(instance).__mro__ if "forward" in k.__dict__), None)
-        if kind is None or kind.__module__ == "torch.nn.modules.container" and kind is not type(instance):
+        if kind is None or (kind.__module__ == "torch.nn.modules.container" and kind is not type(instance)):
             return None
         if class_path(kind) is None:
             return None
@@ -96,7 +96,7 @@ class TorchProbe:
             exec(prelude, namespace)  # noqa: S102 - given by the user beside the call
 
 
-class _Abstract(TorchDispatchMode):
+class _Abstract(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Computes small things for real and large things only in shape.
 
     Tables, schedules and drop rates are needed as numbers (``torch.linspace(0, rate, depth).tolist()``), weights are not; so
@@ -104,7 +104,7 @@ class _Abstract(TorchDispatchMode):
     """
 
     def __init__(self, limit: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.fake = FakeTensorMode(allow_non_fake_inputs=True)
         self.limit = limit
 

@@ -19,7 +19,7 @@ from netferry.pivot.render import list_of_arguments
 from netferry.reader import MISSING, Reader
 from netferry.weights.build import Module
 
-Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | None | object"]
+Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | object | None"]
 
 _ANNOTATIONS = {
     "torch.Tensor": "Tensor", "torch.nn.Module": "Module", "torch.nn.Sequential": "Sequential",
@@ -27,7 +27,9 @@ _ANNOTATIONS = {
     "torch.nn.parameter.Parameter": "Parameter", "torch.Size": "Shape", "torch.dtype": "Dtype", "torch.device": "Device",
     "torch.LongTensor": "Tensor", "torch.FloatTensor": "Tensor", "torch.BoolTensor": "Tensor",
 }  # fmt: skip
-_RECEIVER = {"to", "cuda", "cpu", "eval", "train", "float", "double", "half", "bfloat16", "type", "requires_grad_", "share_memory"}
+_RECEIVER = {
+    "to", "cuda", "cpu", "eval", "train", "float", "double", "half", "bfloat16", "type", "requires_grad_", "share_memory",
+}  # fmt: skip
 _ERASED = (
     "torch.no_grad", "torch.enable_grad", "torch.set_grad_enabled", "torch.inference_mode", "torch.autocast",
     "torch.amp.autocast_mode.autocast", "torch.amp.autocast", "torch.cuda.amp.autocast", "torch.jit.", "torch._jit_internal.", "torch.fx.", "torch.manual_seed",
@@ -151,7 +153,7 @@ class TorchConventions(TorchProbe):
             return None
         return LayerAttribute(reader.visit(node.value), node.attr, tuple(names), reader.site(node))
 
-    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | None | object:
+    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Containers, parameters, buffers and walks over modules."""
         rule = _false if path.endswith(".is_available") else _RULES.get(path)
         if rule is not None:
@@ -170,7 +172,7 @@ class TorchConventions(TorchProbe):
         """``super().__init__(...)`` of a class that extends a stock layer."""
         for op, spelling in registry.find(path):
             if spelling.layer:
-                made = reader._op(node, op, spelling, [torch.nn.Module])  # noqa: SLF001
+                made = reader._op(node, op, spelling, [torch.nn.Module])
                 made.complete = True  # type: ignore[attr-defined]
                 return made
         return MISSING
@@ -291,7 +293,10 @@ def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.e
     return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())
 
 
-_PLAIN = ("torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__", "torch.nn.Module.get_submodule")
+_PLAIN = (
+    "torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__",
+    "torch.nn.Module.get_submodule",
+)  # fmt: skip
 _PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
 
 
@@ -399,11 +404,11 @@ def _false(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast
 
 
 def _argument(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    return reader.visit(node.args[0])
+    return reader.visit(node.args[0])  # type: ignore[no-any-return]
 
 
 def _second_argument(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    return reader.visit(node.args[1])
+    return reader.visit(node.args[1])  # type: ignore[no-any-return]
 
 
 def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:

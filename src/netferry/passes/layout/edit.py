@@ -143,12 +143,11 @@ class _Apply(ast.NodeTransformer):
         if isinstance(value, Op) and value.name == "shape" and isinstance(node.targets[0], ast.Tuple):
             edit = self._edit(value)
             target = node.targets[0]
-            if edit is not None and edit.order is not None and len(target.elts) == len(edit.order):
-                if not any(isinstance(e, ast.Starred) for e in target.elts):
-                    elts = [target.elts[a] for a in edit.order]
-                    node.targets = [ast.Tuple(elts, ast.Store())]
-                    self.generic_visit(value)
-                    return node
+            order = edit.order if edit is not None else None
+            if order is not None and _has_elements(target, len(order)):
+                node.targets = [ast.Tuple([target.elts[a] for a in order], ast.Store())]
+                self.generic_visit(value)
+                return node
         self.generic_visit(node)
         if isinstance(node.value, Op) and node.value.name == "shape":
             node.value = self._whole_shape(node.value)
@@ -253,7 +252,7 @@ def _convert_members(value: ast.expr, members: Mapping[int, Order]) -> ast.expr:
     if isinstance(value, ast.List | ast.Tuple) and not any(isinstance(e, ast.Starred) for e in value.elts):
         value.elts = [transposed(e, members[i]) if i in members else e for i, e in enumerate(value.elts)]
         return value
-    if len(members) == 1 and isinstance(value, ast.expr) and 0 in members and not isinstance(value, ast.ListComp):
+    if len(members) == 1 and 0 in members and not isinstance(value, ast.ListComp):
         member = ast.Name("member", ast.Load())
         generator = ast.comprehension(ast.Name("member", ast.Store()), value, [], 0)
         return ast.ListComp(transposed(member, members[0]), [generator])
@@ -263,10 +262,14 @@ def _convert_members(value: ast.expr, members: Mapping[int, Order]) -> ast.expr:
     return ast.ListComp(transposed(member, perms.pop()), [generator])
 
 
+def _has_elements(node: ast.Tuple | ast.List, count: int) -> bool:
+    """Whether a display has exactly ``count`` elements, none of them unpacked."""
+    return len(node.elts) == count and not any(isinstance(e, ast.Starred) for e in node.elts)
+
+
 def _reordered(value: ast.expr, order: Order) -> ast.expr:
     """The elements of a size tuple in the target's order."""
-    if isinstance(value, ast.Tuple | ast.List) and len(value.elts) == len(order):
-        if not any(isinstance(e, ast.Starred) for e in value.elts):
-            return ast.Tuple([value.elts[axis] for axis in order], ast.Load())
+    if isinstance(value, ast.Tuple | ast.List) and _has_elements(value, len(order)):
+        return ast.Tuple([value.elts[axis] for axis in order], ast.Load())
     elements: list[ast.expr] = [ast.Subscript(value, constant(axis), ast.Load()) for axis in order]
     return ast.Tuple(elements, ast.Load())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Order = tuple[int, ...]
 
@@ -67,7 +68,7 @@ def factor(before: Sequence[int], after: Sequence[int]) -> Factors | None:
     marks = _suffixes(before) | _suffixes(after)
     ordered = sorted(marks, reverse=True)
     sizes = []
-    for larger, smaller in zip(ordered, ordered[1:], strict=False):
+    for larger, smaller in pairwise(ordered):
         if smaller == 0 or larger % smaller:
             return None
         sizes.append(larger // smaller)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from netferry.ops import registry
 from netferry.ops.patterns import BadPattern, Pattern
 from netferry.passes.layout.bound import Use, tensors
 from netferry.passes.layout.orders import (
@@ -172,7 +171,7 @@ def _common(solver: Solver, use: Use, result: Tensor) -> Order:
 
 
 def _broadcast(solver: Solver, edit: Edit, name: str, value: Any, order: Order) -> None:
-    if not isinstance(value, Tensor) or len(value.shape) < 2 and len(value.shape) != len(order):
+    if not isinstance(value, Tensor) or (len(value.shape) < 2 and len(value.shape) != len(order)):
         return
     needed = order if len(value.shape) == len(order) else trailing(order, len(value.shape))
     if needed is not None:
@@ -190,17 +189,7 @@ def channels(solver: Solver, use: Use) -> Edit:
         _source_order(solver, edit, other, operand)
     for result in use.results:
         solver.set(result, native(len(result.shape)))
-    if any(p.name == "rank" for p in registry.get(use.op).attributes):
-        _tell_rank(solver, use, edit, len(first.shape))
     return edit
-
-
-def _tell_rank(solver: Solver, use: Use, edit: Edit, rank: int) -> None:
-    """Some targets have an op for each number of axes; a layer must know it where it is made."""
-    if use.made is not None and use.site is not None:
-        edit = solver.layout.edits.setdefault(("made", use.made), Edit())
-    # Zero where one construction serves several ranks: none of these ops fits then.
-    edit.attributes["rank"] = rank if edit.attributes.get("rank", rank) == rank else 0
 
 
 def last(solver: Solver, use: Use) -> Edit:
@@ -275,7 +264,7 @@ def pad(solver: Solver, use: Use) -> Edit:
 
 def reduce(solver: Solver, use: Use) -> Edit:
     """Removes the axes it works along, or keeps them as ones."""
-    name, first = next(iter(use.operands.items()))
+    first = next(iter(use.operands.values()))
     if not isinstance(first, Tensor):
         return opaque(solver, use)
     order, rank = solver.order(first), len(first.shape)
@@ -401,7 +390,7 @@ def _perm(use: Use, rank: int) -> Order:
 
 def permute(solver: Solver, use: Use) -> Edit:
     """Renumbers axes: often the whole transpose disappears in the target's order."""
-    name, first = next(iter(use.operands.items()))
+    first = next(iter(use.operands.values()))
     if not isinstance(first, Tensor) or not use.results:
         return opaque(solver, use)
     result = use.results[0]

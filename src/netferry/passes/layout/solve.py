@@ -162,11 +162,7 @@ class Solver:
         if have != order and len(have) == len(order):
             if value.identity in self.free and value.identity not in self.desires:
                 self.wishes[value.identity] = order
-            moved = conversion(have, order)
-            if _moves(value.shape, have, order):
-                edit.convert[name] = moved
-            elif have != order:
-                edit.convert[name] = moved
+            edit.convert[name] = conversion(have, order)
 
     def _foldable(self, use: Use) -> None:
         """Whether each operand may arrive with a flattened axis in the target's sequence."""
@@ -184,10 +180,6 @@ class Solver:
     def may_fold(self, value: Tensor) -> bool:
         """Whether every reader of ``value`` can have its weights rearranged instead."""
         return value.identity not in self.outputs and self.foldable.get(value.identity, False)
-
-
-def _moves(shape: tuple[int, ...], have: Order, want: Order) -> bool:
-    return [a for a in have if shape[a] != 1] != [a for a in want if shape[a] != 1]
 
 
 def solve(recording: Any, *, keep_interface: bool = False) -> Layout:

@@ -1,0 +1,208 @@
+"""Small networks go the whole way; what cannot go is named where it stands."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import netferry
+
+HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\n\n\n"
+
+RESIDUAL = (
+    HEAD
+    + '''class Block(nn.Module):
+    """Adds to what it gets."""
+
+    def __init__(self, width, norm=nn.BatchNorm2d):
+        super().__init__()
+        self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.norm = norm(width)
+
+    def forward(self, x):
+        # the shortcut
+        return x + F.relu(self.norm(self.conv(x)))
+
+
+class Net(nn.Module):
+    def __init__(self, depth=2):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, stride=2)
+        self.blocks = nn.ModuleList([Block(4) for _ in range(depth)])
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean((2, 3)))
+'''
+)
+
+ATTENTION = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self, width=6, heads=2):
+        super().__init__()
+        self.heads = heads
+        self.embed = nn.Embedding(11, width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.norm = nn.LayerNorm(width)
+        self.drop = nn.Dropout(0.1)
+
+    def forward(self, tokens):
+        x = self.embed(tokens)
+        b, t, c = x.shape
+        q, k, v = self.qkv(x).chunk(3, dim=-1)
+        q, k, v = (y.view(b, t, self.heads, c // self.heads).transpose(1, 2) for y in (q, k, v))
+        scores = (q @ k.transpose(-2, -1)) / (c // self.heads) ** 0.5
+        scores = scores.masked_fill(torch.ones(t, t).tril() == 0, float("-inf"))
+        y = (self.drop(scores.softmax(-1)) @ v).transpose(1, 2).reshape(b, t, c)
+        return self.norm(x + y) @ self.embed.weight.t()
+"""
+)
+
+FLATTENED = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.MaxPool2d(2, padding=1))
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(4 * 3 * 4, 5))
+
+    def forward(self, x):
+        return F.log_softmax(self.classifier(self.features(x)), dim=1)
+"""
+)
+
+RECURRENT = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 3, batch_first=True, bidirectional=True)
+        self.scale = nn.Parameter(torch.ones(6))
+
+    def forward(self, x):
+        y, (h, _) = self.lstm(x)
+        return y[:, -1] * self.scale, torch.cat([h[0], h[1]], dim=1)
+"""
+)
+
+NETWORKS = {
+    "residual": (RESIDUAL, "2x3x9x12"),
+    "attention": (ATTENTION, "2x5:int64:11"),
+    "flattened": (FLATTENED, "2x3x6x8"),
+    "recurrent": (RECURRENT, "2x5x4"),
+}
+
+UNKNOWN = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.fc(x)
+        return torch.special.zeta(x.abs() + 1.5, torch.ones_like(x))
+"""
+)
+
+
+@functools.cache
+def migrated(source: str, input: str, to: str, *, verify: bool = True) -> Any:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "net.py"
+        file.write_text(source)
+        return netferry.migrate(file, to=to, entry="Net", call="Net()", inputs=[input], verify=verify)
+
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+every_target = pytest.mark.parametrize("to", ["keras", "tensorflow"])
+
+
+@every_target
+@every_network
+def test_the_result_is_verified(name: str, to: str) -> None:
+    made = migrated(*NETWORKS[name], to)
+    verdict = made.verification
+    assert (verdict.status, verdict.reason) == ("verified", "")
+    assert verdict.max_rel_diff < 1e-12
+    assert verdict.gradients < 1e-11
+    assert made.status == 0
+    assert [d for d in made.diagnostics if d.severity != "info"] == []
+
+
+@every_target
+@every_network
+def test_only_the_target_is_imported(name: str, to: str) -> None:
+    made = migrated(*NETWORKS[name], to)
+    assert "netferry" not in made.code
+    assert "torch" not in made.code
+    roots = set()
+    for node in ast.walk(ast.parse(made.code)):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            roots.add((node.module or "").split(".")[0])
+    assert roots <= {to, "functools", "math", "numpy"}
+
+
+@every_target
+def test_names_comments_and_structure_stay(to: str) -> None:
+    code = migrated(*NETWORKS["residual"], to).code
+    for kept in ('"""Adds to what it gets."""', "# the shortcut", "for block in self.blocks:", "for _ in range(depth)"):
+        assert kept in code
+    assert [a.arg for a in ast.walk(ast.parse(code)) if isinstance(a, ast.arg)][:3] == ["self", "width", "norm"]
+    assert "def forward" not in code
+
+
+def test_every_array_of_the_source_has_its_place() -> None:
+    made = migrated(*NETWORKS["residual"], "keras")
+    names = {name for entry in made.weight_map.entries for name, _ in entry.recipe.inputs}
+    state = made.reading.observation.recording.network.state_dict()
+    assert names == {n for n in state if not n.endswith("num_batches_tracked")}
+
+
+def test_inputs_and_outputs_change_their_layout() -> None:
+    made = migrated(*NETWORKS["flattened"], "keras")
+    x = np.zeros((2, 3, 6, 8), "float32")
+    (given,) = made.convert_inputs(x)
+    assert given.shape == (2, 6, 8, 3)
+    assert made.build()(given).shape == (2, 5)
+
+
+@every_target
+def test_an_unknown_operation_is_a_hole_at_its_line(to: str) -> None:
+    made = migrated(UNKNOWN, "2x4", to)
+    holes = [d for d in made.diagnostics if d.code == "NF030"]
+    line = 1 + next(i for i, text in enumerate(UNKNOWN.splitlines()) if "zeta" in text)
+    assert [(Path(d.file).name, d.line, d.severity) for d in holes] == [("net.py", line, "error")]
+    assert "zeta" in holes[0].message
+    assert "raise NotImplementedError" in made.code
+    assert made.status == 1
+    assert made.verification is None
+    compile(made.code, "<migrated>", "exec")
+
+
+def test_without_verification_nothing_is_claimed() -> None:
+    made = migrated(*NETWORKS["recurrent"], "keras", verify=False)
+    assert made.verification is None
+    assert made.status == 1
+    assert made.code == migrated(*NETWORKS["recurrent"], "keras").code
+
+
+def test_a_network_that_raises_is_an_error_at_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(FLATTENED)
+    with pytest.raises(netferry.NetferryError) as caught:
+        netferry.migrate(file, to="keras", entry="Net", call="Net()", inputs=["2x5x6x8"], verify=False)
+    assert caught.value.diagnostic.code == "NF021"
+    assert caught.value.status == 2
