@@ -33,9 +33,7 @@ class _Module:
 class Assembler:
     """Follows names from the construction call through the project."""
 
-    def __init__(
-        self, project: Project, observation: Observation, conventions: Conventions, prelude: str = ""
-    ) -> None:
+    def __init__(self, project: Project, observation: Observation, conventions: Conventions, prelude: str = "") -> None:
         self.prelude = ast.parse(prelude).body
         self.project = project
         self.observation = observation
@@ -128,7 +126,10 @@ class Assembler:
             elif isinstance(statement, ast.Import):
                 for alias in statement.names:
                     if self.project.owns(alias.name):
-                        found[alias.asname or alias.name.split(".")[0]] = (alias.name if alias.asname else alias.name.split(".")[0], "")
+                        found[alias.asname or alias.name.split(".")[0]] = (
+                            alias.name if alias.asname else alias.name.split(".")[0],
+                            "",
+                        )
         return found
 
     def _want(self, module: str, name: str) -> None:
@@ -140,7 +141,11 @@ class Assembler:
         if module == self.project.main.module and self._given(name):
             return
         positions = here.index.binding(name)
-        imports = [here.index.statements[p] for p in positions if isinstance(here.index.statements[p], ast.Import | ast.ImportFrom)]
+        imports = [
+            here.index.statements[p]
+            for p in positions
+            if isinstance(here.index.statements[p], ast.Import | ast.ImportFrom)
+        ]
         if name in here.aliases and (imports or not positions):
             target, original = here.aliases[name]
             if original:

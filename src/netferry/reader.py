@@ -212,7 +212,9 @@ class Reader(ast.NodeTransformer):
 
     def _plain_arguments(self, node: ast.Call, callees: Sequence[Any]) -> dict[int, str]:
         """Positional arguments of a network's call that are no tensors, with their parameters' names."""
-        if not all(self.conventions.is_module(c) for c in callees) or any(isinstance(a, ast.Starred) for a in node.args):
+        if not all(self.conventions.is_module(c) for c in callees) or any(
+            isinstance(a, ast.Starred) for a in node.args
+        ):
             return {}
         names = self.conventions.call_parameters(callees[0])
         found: dict[int, str] = {}
@@ -233,7 +235,9 @@ class Reader(ast.NodeTransformer):
             return made  # type: ignore[return-value]
         candidates = registry.find(path)
         if not candidates:
-            return self.hole(node, f"{path} is not in the vocabulary", "declare the op, or rewrite the call with known ones")
+            return self.hole(
+                node, f"{path} is not in the vocabulary", "declare the op, or rewrite the call with known ones"
+            )
         errors: list[str] = []
         for op, spelling in candidates:
             try:
@@ -253,7 +257,9 @@ class Reader(ast.NodeTransformer):
             if not isinstance(node.func, ast.Attribute):
                 raise CannotBind("a tensor method called through a variable")
             args = [node.func.value, *args]
-        sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(node, spelling, args)
+        sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(
+            node, spelling, args
+        )
         bound = bind(op, spelling, args, keywords, partial=not direct or is_partial, variadic_is_sequence=sequence)
         if not spelling.layer:
             self._check_operands(op, spelling, bound, node)
@@ -288,7 +294,11 @@ class Reader(ast.NodeTransformer):
                 raise CannotBind(f"{name} is a tensor")
         for name, value in bound.operands.items():
             seen = self.values(value)
-            if seen and name != op.operands[0].name and all(isinstance(v, int) and not isinstance(v, bool) for v in seen):
+            if (
+                seen
+                and name != op.operands[0].name
+                and all(isinstance(v, int) and not isinstance(v, bool) for v in seen)
+            ):
                 raise CannotBind(f"{name} is a number, not a tensor")
 
     def _check_kinds(self, spelling: Spelling, bound: Bound) -> None:
@@ -334,9 +344,7 @@ class Reader(ast.NodeTransformer):
         lengths = {len(v) for v in self.values(argument) if isinstance(v, tuple)}
         if len(lengths) != 1:
             raise CannotBind("a starred argument whose length differs from call to call")
-        return [
-            ast.Subscript(argument.value, ast.Constant(i), ast.Load()) for i in range(lengths.pop())
-        ]
+        return [ast.Subscript(argument.value, ast.Constant(i), ast.Load()) for i in range(lengths.pop())]
 
     def _single_sequence(self, node: ast.Call, spelling: Spelling, args: Sequence[ast.expr]) -> bool:
         """Whether the one argument given for ``*shape`` is itself a sequence: ``view(shape)``."""
@@ -369,7 +377,9 @@ class Reader(ast.NodeTransformer):
 
     def _is_lookup(self, function: ast.expr) -> bool:
         """``getattr(nn, name)``: what was found there is written out (and stands for that one name)."""
-        if not (isinstance(function, ast.Call) and isinstance(function.func, ast.Name) and function.func.id == "getattr"):
+        if not (
+            isinstance(function, ast.Call) and isinstance(function.func, ast.Name) and function.func.id == "getattr"
+        ):
             return False
         owner = self.static(function.args[0])
         return isinstance(owner, types.ModuleType) and owner.__name__.split(".")[0] in self.conventions.libraries
@@ -401,7 +411,14 @@ class Reader(ast.NodeTransformer):
                 bound = bind(op, spelling, args, keywords, partial=True)
             except CannotBind:
                 continue
-            made = Op(op.name, bound.operands, bound.attributes, layer=spelling.layer, site=self.site(node), indirect=node.func)
+            made = Op(
+                op.name,
+                bound.operands,
+                bound.attributes,
+                layer=spelling.layer,
+                site=self.site(node),
+                indirect=node.func,
+            )
             made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
             return made
         return None
@@ -468,7 +485,9 @@ class Reader(ast.NodeTransformer):
             return None
         for op, spelling in registry.find(self.conventions.tensor_path(node.attr)):  # type: ignore[attr-defined]
             bound = bind(op, spelling, [node.value], [])
-            made = Op(op.name, {k: self.visit(v) for k, v in bound.operands.items()}, bound.attributes, site=self.site(node))
+            made = Op(
+                op.name, {k: self.visit(v) for k, v in bound.operands.items()}, bound.attributes, site=self.site(node)
+            )
             made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
             return ast.copy_location(made, node)
         return None
@@ -516,7 +535,9 @@ class Reader(ast.NodeTransformer):
         """``x[index] = value`` on a tensor makes a new tensor elsewhere."""
         owner = target.value
         if not isinstance(owner, ast.Name | ast.Attribute):
-            value = self.hole(ast.Subscript(owner, target.slice, ast.Load()), "a tensor that has no name is written into")
+            value = self.hole(
+                ast.Subscript(owner, target.slice, ast.Load()), "a tensor that has no name is written into"
+            )
             return _replace_statement(ast.Expr(value), node)
         number = getattr(node, "nf_id", -1)
         events = self.facts.by_node.get(number, ())
@@ -552,7 +573,8 @@ class Reader(ast.NodeTransformer):
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
         node.decorator_list = [
-            self.visit(d) for d in node.decorator_list
+            self.visit(d)
+            for d in node.decorator_list
             if not self.conventions.erased(self.static(d.func if isinstance(d, ast.Call) else d))
         ]
         for argument in ast.walk(node.args):
@@ -623,5 +645,3 @@ def _bind_call(op: OpDef, spelling: Spelling, node: ast.Call) -> dict[str, ast.e
         bound[keyword.arg] = keyword.value
     conversions = ((spelling.conversion(name), value) for name, value in bound.items())
     return {conversion.attribute: value for conversion, value in conversions if conversion is not None}
-
-

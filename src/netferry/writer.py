@@ -164,7 +164,11 @@ class Lowering(ast.NodeTransformer):
             if parameter.default is REQUIRED and parameter.name not in attributes:
                 attributes[parameter.name] = ast.Name(parameter.name, ast.Load())
         made = self.visit(Op(op.name, operands, attributes, layer=spelling.layer, site=node.site))
-        if isinstance(made, ast.Call) and not any(isinstance(n, ast.Name) and n.id in {p.name for p in op.parsed.parameters} for a in [*made.args, *made.keywords] for n in ast.walk(a)):
+        if isinstance(made, ast.Call) and not any(
+            isinstance(n, ast.Name) and n.id in {p.name for p in op.parsed.parameters}
+            for a in [*made.args, *made.keywords]
+            for n in ast.walk(a)
+        ):
             if not made.args and not made.keywords:
                 return made.func
             return ast.Call(dotted("functools.partial"), [made.func, *made.args], made.keywords)

@@ -98,8 +98,13 @@ def callable_path(function: Any) -> str | None:
     if module.partition(".")[0] in _LIBRARIES:
         short = module.replace("torch._C._nn", "torch.nn.functional").replace("torch.nn.modules.", "torch.nn.")
         return f"{short}.{getattr(function, '__qualname__', name)}"
-    if isinstance(receiver, type(torch)) or type(function).__name__ in ("builtin_function_or_method", "OpOverloadPacket"):
+    if isinstance(receiver, type(torch)) or type(function).__name__ in (
+        "builtin_function_or_method",
+        "OpOverloadPacket",
+    ):
         owner = getattr(receiver, "__name__", "")
         if owner.startswith("torch"):
-            return f"{owner}.{name}".replace("torch._C._VariableFunctions", "torch").replace("torch._C._nn", "torch.nn.functional")
+            return f"{owner}.{name}".replace("torch._C._VariableFunctions", "torch").replace(
+                "torch._C._nn", "torch.nn.functional"
+            )
     return None

@@ -126,7 +126,9 @@ class TorchConventions(TorchProbe):
         """An unobserved attribute that can only be a tensor's."""
         if reader.values(node) or reader.values(node.value):
             return False
-        return node.attr in ("shape", "ndim") and isinstance(node.value, ast.Name) and reader.static(node.value) is MISSING
+        return (
+            node.attr in ("shape", "ndim") and isinstance(node.value, ast.Name) and reader.static(node.value) is MISSING
+        )
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """``self.training``, and parameters of stock layers."""
@@ -194,11 +196,17 @@ class TorchConventions(TorchProbe):
     def _only_initialises(self, reader: Reader, node: ast.For) -> bool:
         """Whether a loop over parameters by name does nothing but fill them."""
         paths = {callable_path(c) for n in ast.walk(node.iter) if isinstance(n, ast.Call) for c in reader.callees(n)}
-        if not paths & {"torch.nn.Module.named_parameters", "torch.nn.Module.parameters", "torch.nn.Module.named_modules"}:
+        if not paths & {
+            "torch.nn.Module.named_parameters",
+            "torch.nn.Module.parameters",
+            "torch.nn.Module.named_modules",
+        }:
             return False
         calls = [n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Call)]
         made = [callable_path(c) or "" for n in calls for c in reader.callees(n)]
-        return bool(calls) and all(not p or p.startswith(("torch.nn.init.", "torch.Tensor.")) for p in made) and any(made)
+        return (
+            bool(calls) and all(not p or p.startswith(("torch.nn.init.", "torch.Tensor.")) for p in made) and any(made)
+        )
 
     def _bare_call(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
         callees = reader.facts.callees.get(getattr(call, "nf_id", -1), [])
@@ -280,7 +288,16 @@ class TorchConventions(TorchProbe):
             return None
         if isinstance(test, ast.Call) and not test.args:
             name = _qualified(reader.static(test.func))
-            if name.startswith(("torch.jit.", "torch._jit_internal.", "torch.compiler.", "torch.onnx.", "torch.cuda.is_available", "torch._C._get_tracing_state")):
+            if name.startswith(
+                (
+                    "torch.jit.",
+                    "torch._jit_internal.",
+                    "torch.compiler.",
+                    "torch.onnx.",
+                    "torch.cuda.is_available",
+                    "torch._C._get_tracing_state",
+                )
+            ):
                 return False
         return None
 
@@ -366,7 +383,9 @@ def _container(name: str, empty: type[ast.List] | type[ast.Dict]) -> Rule:
 
 
 def _parameter(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    given = dict(zip(("data", "requires_grad"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
+    given = dict(zip(("data", "requires_grad"), node.args, strict=False)) | {
+        k.arg or "": k.value for k in node.keywords
+    }
     attributes = {"trainable": reader.visit(given["requires_grad"])} if "requires_grad" in given else {}
     made = Op("parameter", {"x": reader.visit(given["data"])}, attributes, site=reader.site(node))
     made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
@@ -413,7 +432,9 @@ def _second_argument(conventions: TorchConventions, reader: Reader, node: ast.Ca
 
 def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """A checkpoint of the source cannot be loaded into the target as it is."""
-    return reader.hole(node, "a PyTorch checkpoint is loaded here", "convert it with `netferry weights` and load the result")
+    return reader.hole(
+        node, "a PyTorch checkpoint is loaded here", "convert it with `netferry weights` and load the result"
+    )
 
 
 def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -429,7 +450,12 @@ def _tensor_of_sizes(conventions: TorchConventions, reader: Reader, node: ast.Ca
         shape = ast.Tuple([reader.visit(a) for a in node.args], ast.Load())
         made = Op("empty", {}, {"shape": shape}, site=reader.site(node))
     else:
-        made = Op("tensor", {"value": reader.visit(node.args[0])} if node.args else {}, {"dtype": constant("float32")}, site=reader.site(node))
+        made = Op(
+            "tensor",
+            {"value": reader.visit(node.args[0])} if node.args else {},
+            {"dtype": constant("float32")},
+            site=reader.site(node),
+        )
     made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
     reader.counts.observed += 1
     return made

@@ -41,7 +41,9 @@ def _joined(path: str, name: str) -> str:
 
 def _stock(module: Any) -> str | None:
     kind = type(module)
-    if kind.__module__ in _CONTAINERS or issubclass(kind, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict):
+    if kind.__module__ in _CONTAINERS or issubclass(
+        kind, torch.nn.Sequential | torch.nn.ModuleList | torch.nn.ModuleDict
+    ):
         return None
     path = next((path for k in kind.__mro__ if k is not torch.nn.Module and (path := class_path(k)) is not None), None)
     return None if path is None or _only_holds(path, module) else path

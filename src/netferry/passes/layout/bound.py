@@ -88,7 +88,15 @@ def _use(event: Event, constructions: Mapping[int, Event]) -> Use | None:
         given = dict(zip(names, event.args, strict=False))
         return Use(event.path, rule, given, {}, event.result, event.node, event=event)
     if event.path.endswith((".Parameter", ".Buffer")):
-        return Use("parameter", "elementwise", {"x": event.args[0]} if event.args else {}, {}, event.result, event.node, event=event)
+        return Use(
+            "parameter",
+            "elementwise",
+            {"x": event.args[0]} if event.args else {},
+            {},
+            event.result,
+            event.node,
+            event=event,
+        )
     attribute = event.kwargs.get("attribute") if event.path else None
     path = f"torch.Tensor.{attribute}" if attribute else event.path
     for op, spelling in registry.find(path):
@@ -100,10 +108,16 @@ def _use(event: Event, constructions: Mapping[int, Event]) -> Use | None:
             return found
     if not any(True for _ in tensors((event.args, list(event.kwargs.values())))):
         return None
-    if event.instance is not None and event.path.startswith("torch.nn.") and event.path.rpartition(".")[2] in ("Sequential", "ModuleList"):
+    if (
+        event.instance is not None
+        and event.path.startswith("torch.nn.")
+        and event.path.rpartition(".")[2] in ("Sequential", "ModuleList")
+    ):
         return None
     operands = {f"x{i}": a for i, a in enumerate(event.args)} | dict(event.kwargs)
-    return Use(event.path, "opaque", operands, {}, event.result, event.node, event.construction, event.instance, event=event)
+    return Use(
+        event.path, "opaque", operands, {}, event.result, event.node, event.construction, event.instance, event=event
+    )
 
 
 def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_attribute: bool) -> Use | None:
@@ -116,7 +130,17 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
         attributes = _match(spelling.parsed, made.args, made.kwargs, spelling, op) if made else _defaults(op)
         if attributes is None:
             attributes = _defaults(op)
-        return Use(op.name, op.layout, operands, attributes, event.result, event.node, event.construction, event.instance, event=event)
+        return Use(
+            op.name,
+            op.layout,
+            operands,
+            attributes,
+            event.result,
+            event.node,
+            event.construction,
+            event.instance,
+            event=event,
+        )
     if spelling.layer:
         return None
     kwargs = {} if is_attribute else event.kwargs
@@ -127,7 +151,11 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
     operand_names = {p.name for p in op.operands}
     operands = {n: v for n, v in matched.items() if n in operand_names}
     for parameter in op.operands:
-        if parameter.default is REQUIRED and not any(True for _ in tensors(operands.get(parameter.name))) and parameter is op.operands[0]:
+        if (
+            parameter.default is REQUIRED
+            and not any(True for _ in tensors(operands.get(parameter.name)))
+            and parameter is op.operands[0]
+        ):
             if op.layout != "create":
                 return None
         elif parameter.name in operands and isinstance(operands[parameter.name], int) and overloaded:
@@ -136,7 +164,9 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
     unexpected = overloaded and "tensor" not in spelling.kinds.values()
     if unexpected and any(isinstance(v, Tensor) for v in attributes.values()):
         return None
-    return Use(op.name, op.layout, operands, attributes, event.result, event.node, inplace=spelling.inplace, event=event)
+    return Use(
+        op.name, op.layout, operands, attributes, event.result, event.node, inplace=spelling.inplace, event=event
+    )
 
 
 def _canonical(spelling: Spelling, name: str) -> str:

@@ -62,7 +62,12 @@ def desire(solver: Solver, use: Use) -> None:
                 axis = _axis(use.attributes.get("axis", 0), len(out.shape))
                 solver.want(first, without(wish, [axis]))
         case "index":
-            if wish is not None and isinstance(first, Tensor) and len(wish) == len(first.shape) and _same_rank(use.operands.get("index"), len(wish)):
+            if (
+                wish is not None
+                and isinstance(first, Tensor)
+                and len(wish) == len(first.shape)
+                and _same_rank(use.operands.get("index"), len(wish))
+            ):
                 solver.want(first, wish)
         case "pattern":
             if isinstance(first, Tensor) and len(first.shape) > 3 and _names_channels(use.attributes.get("pattern")):
@@ -122,7 +127,13 @@ def _produce(solver: Solver, edit: Edit, use: Use, result: Tensor, order: Order 
     """Give the result its order: the wished one at the cost of a transpose here, once, rather than at every reader."""
     have = order or identity(len(result.shape))
     wish = solver.desire(result)
-    if wish is not None and wish != have and len(use.results) == 1 and use.where not in solver.pinned and use.rule != "setitem":
+    if (
+        wish is not None
+        and wish != have
+        and len(use.results) == 1
+        and use.where not in solver.pinned
+        and use.rule != "setitem"
+    ):
         edit.result = conversion(have, wish)
         have = wish
     solver.set(result, have)
@@ -273,10 +284,16 @@ def reduce(solver: Solver, use: Use) -> Edit:
     if isinstance(edit.attributes.get("axes"), tuple):
         edit.attributes["axes"] = tuple(sorted(edit.attributes["axes"]))
     axes = use.attributes.get("axis", use.attributes.get("axes"))
-    gone = list(range(rank)) if axes is None else [_axis(a, rank) for a in (axes if isinstance(axes, list | tuple) else [axes])]
+    gone = (
+        list(range(rank))
+        if axes is None
+        else [_axis(a, rank) for a in (axes if isinstance(axes, list | tuple) else [axes])]
+    )
     for result in use.results:
         size = len(result.shape)
-        solver.set(result, order if size == rank else without(order, gone) if size == rank - len(set(gone)) else identity(size))
+        solver.set(
+            result, order if size == rank else without(order, gone) if size == rank - len(set(gone)) else identity(size)
+        )
     return edit
 
 

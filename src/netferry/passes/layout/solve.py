@@ -48,7 +48,9 @@ class Edit:
     def trivial(self) -> bool:
         """Whether the site stays as it is."""
         plain = self.order is None or is_identity(self.order)
-        return not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop) and plain
+        return (
+            not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop) and plain
+        )
 
     def key(self) -> str:
         """Equal for edits that can share one site."""
