@@ -44,7 +44,6 @@ class Torch:
     def __init__(self) -> None:
         import torch
 
-        torch.set_default_dtype(torch.float64)
         self.names: dict[str, Any] = {"torch": torch, "math": math, "np": np}
         self._torch = torch
 
@@ -98,7 +97,6 @@ class Keras:
     def __init__(self, framework: str) -> None:
         import keras
 
-        keras.config.set_floatx("float64")
         if BACKEND == "jax":
             # Keras rounds intermediate results to 32 bits on JAX, whatever the type asked for.
             importlib.import_module("keras.src.backend.common.dtypes").BIT64_TO_BIT32_DTYPE["float64"] = "float64"
