@@ -16,6 +16,7 @@ from netferry.observe.importer import execute, load_main, loading
 from netferry.observe.recorder import Probe, Recorder, Recording
 from netferry.pivot.facts import Tensor
 from netferry.project import Project, closure, definitions
+from netferry.project.files import number_nodes
 from netferry.project.names import bound_names
 
 NETWORK = "__netferry_network__"
@@ -70,9 +71,7 @@ def call_site(text: str) -> CallSite:
         tree = ast.parse(f"{NETWORK} = {text}")
     except SyntaxError as error:
         raise failure("NF064", f"the call {text!r} is not Python: {error.msg}") from error
-    for number, node in enumerate(ast.walk(tree)):
-        if not isinstance(node, ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop):
-            node.nf_id = _FIRST_CALL_ID + number  # type: ignore[attr-defined]
+    number_nodes(tree, _FIRST_CALL_ID)
     statement = tree.body[0]
     assert isinstance(statement, ast.Assign)
     return CallSite(text, tree, statement.value)

@@ -21,6 +21,16 @@ _PYTHON_2: Final = re.compile(
 )
 
 
+def number_nodes(tree: ast.AST, first: int) -> int:
+    """Give every node of ``tree`` that has a place an ``nf_id``, from ``first`` on; the next free number is returned."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop):
+            continue  # The parser shares one instance of these among all places, of all files.
+        node.nf_id = first  # type: ignore[attr-defined]
+        first += 1
+    return first
+
+
 @dataclass(eq=False)
 class SourceFile:
     """A parsed file of the project; every node of ``tree`` that has a place carries a project-wide ``nf_id``."""
@@ -34,13 +44,7 @@ class SourceFile:
     next_id: int = field(init=False)
 
     def __post_init__(self) -> None:
-        number = self.first_id
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop):
-                continue  # The parser shares one instance of these among all places.
-            node.nf_id = number  # type: ignore[attr-defined]
-            number += 1
-        self.next_id = number
+        self.next_id = number_nodes(self.tree, self.first_id)
 
     @property
     def text(self) -> str:
