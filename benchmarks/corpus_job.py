@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corpus_environment
+from benchmarks import corpus_environment, corpus_lines
 from benchmarks.corpus_manifest import Row
 from benchmarks.corpus_recheck import Disagreement, recheck
 
@@ -36,7 +36,7 @@ def migrate(row: Row, target: str, file: Path) -> dict[str, Any]:
         traceback.print_exc()
         return {"status": "crashed", "codes": {}, "message": f"{type(error).__name__}: {error} ({_where(error)})"}
     file.write_text(migration.code, encoding="utf-8")
-    result = classify(migration) | _measures(row, migration)
+    result = classify(migration) | _measures(migration)
     if result["status"] == "verified":
         result |= _second_opinion(row, migration, file)
     return result
@@ -54,11 +54,12 @@ def classify(migration: Any) -> dict[str, Any]:
     return {"status": verdict, "codes": dict(Counter(d.code for d in diagnostics)), "message": message}
 
 
-def _measures(row: Row, migration: Any) -> dict[str, Any]:
+def _measures(migration: Any) -> dict[str, Any]:
     """Sizes, differences and times of a finished migration."""
     return {
-        "lines_in": row.lines,
-        "lines_out": len(migration.code.splitlines()),
+        "lines_in": (lines_in := corpus_lines.lines_in(migration)),
+        "lines_out": (lines_out := corpus_lines.count(migration.code)),
+        "ratio": round(lines_out / max(lines_in, 1), 2),
         "max_rel_diff": getattr(migration.verification, "max_rel_diff", None),
         "timings": {stage: round(seconds, 3) for stage, seconds in getattr(migration, "timings", {}).items()},
     }

@@ -69,11 +69,6 @@ class Row:
         return list(self.fields["inputs"])
 
     @property
-    def lines(self) -> int:
-        """Lines of the definitions that the entry reaches."""
-        return int(self.fields.get("closure_lines", 0))
-
-    @property
     def stochastic(self) -> bool:
         """Whether the network's eval output is random."""
         return bool(self.fields.get("stochastic_eval", False))

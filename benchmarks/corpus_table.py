@@ -63,7 +63,7 @@ def _kind(result: Result) -> str:
 
 
 def _networks(results: Sequence[Result]) -> str:
-    columns = ("seconds", "megabytes", "lines_in", "lines_out", "max_rel_diff", "recheck", "message")
+    columns = ("seconds", "megabytes", "lines_in", "lines_out", "ratio", "max_rel_diff", "recheck", "message")
     rows = [(r["id"], r["status"], *(r.get(column) for column in columns)) for r in results]
-    head = ("network", "status", "seconds", "MB", "lines in", "lines out", "max diff", "re-check", "message")
+    head = ("network", "status", "seconds", "MB", "lines in", "lines out", "out/in", "max diff", "re-check", "message")
     return "## Networks\n\n" + _table(head, rows)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from netferry.naming import Naming, Owner, Rename
 from netferry.observe.run import NETWORK, Observation
 from netferry.pivot.nodes import LayerAttribute
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
 from netferry.project import Project, SourceFile
-from netferry.project.names import bound_names
+from netferry.project.names import bound_names, dotted
 from netferry.project.reachable import Index, is_star
-from netferry.reader import Conventions, Counts, Reader
+from netferry.reader import Conventions, Counts, Reader, local_names
 
 _SKIPPED = {"__future__"}
 
@@ -41,9 +42,9 @@ class Assembler:
         self.counts = Counts()
         self.modules: dict[str, _Module] = {}
         self.found: dict[tuple[str, int], Definition] = {}
-        self.names: dict[tuple[str, str], str] = {}
-        self.imports: dict[str, Import] = {}
-        self.order: list[str] = []
+        self.naming = Naming()
+        self.imports: dict[tuple[Owner, str], Import] = {}
+        self.wanted: set[tuple[str, str]] = set()
 
     def run(self, entry: str) -> Program:
         """The whole program."""
@@ -54,20 +55,58 @@ class Assembler:
         text = Text(f"{NETWORK} = {site.text}")
         remember(site.tree, text)
         call = reader.visit(site.expression)
+        call = _Qualified(self.project, self._module(main)).expression(call)
         for name in sorted(_free(call)):
             self._want(main, name)
-        definitions = self._ordered()
+        self.naming.settle(main, self._merge())
+        definitions = [self._renamed(d) for d in self._ordered()]
         for definition in definitions:
             definition.node = _ResolveAttributes(self.counts.made).visit(definition.node)
-        network = type(self.observation.recording.network)
+        imports = [replace(i, alias=self.naming.final.get(o, i.alias)) for (o, _), i in self.imports.items()]
         program = Program(
-            self.conventions.name, network.__name__, definitions, list(self.imports.values()), self.counts.holes,
+            self.conventions.name, self._entry(), definitions, imports, self.counts.holes,
             self.observation.recording, self.counts.observed, self.counts.assumed, docstring=self._docstring(),
         )  # fmt: skip
-        program.construction = call
+        program.construction = Rename(self.naming.changes(main)).expression(call)
+        program.names = {f"{m}.{name}": final for (_, m, name), final in self.naming.final.items()}
         program.notes = self.counts.notes
         program.width = _width(self.project.main)
         return program
+
+    def _entry(self) -> str:
+        """The network's class as it is called in the output."""
+        network = type(self.observation.recording.network)
+        return self.naming.final.get(("", network.__module__, network.__name__), network.__name__)
+
+    def _renamed(self, definition: Definition) -> Definition:
+        changes = self.naming.changes(definition.module)
+        if not changes:
+            return definition
+        node = Rename(changes).visit(definition.node)
+        assert isinstance(node, ast.stmt)
+        return replace(definition, names=tuple(bound_names([node])), node=node)
+
+    def _merge(self) -> dict[Owner, Owner]:
+        """Drop helpers that several files have alike; those with framework calls stay, for they are used differently."""
+        same: dict[Owner, Owner] = {}
+        kept: dict[tuple[Any, ...], Owner] = {}
+        for key, definition in list(self.found.items()):
+            if not isinstance(definition.node, ast.FunctionDef) or self._observed(definition.node):
+                continue
+            module, name = definition.module, definition.node.name
+            owners = {self.naming.owners.get((module, n)) for n in _free(definition.node) - {name}}
+            identity = (ast.dump(definition.node), frozenset(same.get(o, o) for o in owners if o))
+            owner: Owner = ("", module, name)
+            if identity not in kept:
+                kept[identity] = owner
+            elif len(self.modules[module].index.binding(name)) == 1:
+                same[owner] = kept[identity]
+                del self.found[key]
+        return same
+
+    def _observed(self, tree: ast.AST) -> bool:
+        events = self.observation.recording.by_node
+        return any(getattr(n, "nf_id", -1) in events for n in ast.walk(tree))
 
     def _note_indirect(self, file: SourceFile) -> None:
         """What variables that hold classes or functions were seen to call: for the places that the run did not reach."""
@@ -132,27 +171,28 @@ class Assembler:
                         )
         return found
 
-    def _want(self, module: str, name: str) -> None:
-        """Collect the definition of ``name`` as seen in ``module``, with all it needs."""
-        if (module, name) in self.names:
-            return
-        self.names[module, name] = name
+    def _want(self, module: str, name: str) -> Owner | None:
+        """Collect the definition of ``name`` as seen in ``module``, with all it needs, and tell its owner."""
+        owners = self.naming.owners
+        if (module, name) in owners:
+            return owners[module, name]
+        if (module, name) in self.wanted:
+            return None
+        self.wanted.add((module, name))
         here = self._module(module)
         if module == self.project.main.module and self._given(name):
-            return
-        positions = here.index.binding(name)
-        imports = [
-            here.index.statements[p]
-            for p in positions
-            if isinstance(here.index.statements[p], ast.Import | ast.ImportFrom)
-        ]
-        if name in here.aliases and (imports or not positions):
+            return owners.get((module, name))
+        statements = [(p, here.index.statements[p]) for p in here.index.binding(name)]
+        imports = [s for _, s in statements if isinstance(s, ast.Import | ast.ImportFrom)]
+        if name in here.aliases and (imports or not statements):
             target, original = here.aliases[name]
-            if original:
-                self._want(target, original)
-            return
-        for position in positions:
-            statement = here.index.statements[position]
+            owner = self._want(target, original) if original else None
+            if owner is not None:
+                owners[module, name] = owner
+            return owner
+        if statements and len(imports) < len(statements):
+            owners[module, name] = ("", module, name)
+        for position, statement in statements:
             if isinstance(statement, ast.Import | ast.ImportFrom):
                 self._import(here.file, statement, name)
             else:
@@ -160,16 +200,19 @@ class Assembler:
         for position in here.index.changers.get(name, ()):
             if not imports:
                 self._define(module, here, position, here.index.statements[position])
+        return owners.get((module, name))
 
     def _given(self, name: str) -> bool:
         """Take a name from the prelude, which replaces what the file says of it."""
+        main = self.project.main
         for position, statement in enumerate(self.prelude):
             if name in bound_names([statement]):
-                key = (self.project.main.module, position - len(self.prelude))
+                key = (main.module, position - len(self.prelude))
                 if isinstance(statement, ast.Import | ast.ImportFrom):
-                    self._import(self.project.main, statement, name)
+                    self._import(main, statement, name)
                 elif key not in self.found:
-                    self.found[key] = Definition(tuple(bound_names([statement])), statement, self.project.main.module)
+                    self.naming.owners[main.module, name] = ("", main.module, name)
+                    self.found[key] = Definition(tuple(bound_names([statement])), statement, main.module)
                 return True
         return False
 
@@ -182,7 +225,12 @@ class Assembler:
             if origin.split(".")[0] in self.conventions.libraries or origin in _SKIPPED:
                 continue
             taken = "" if isinstance(statement, ast.Import) else alias.name
-            self.imports[local] = Import(origin, taken, local)
+            whole = (
+                isinstance(statement, ast.Import) and not alias.asname
+            )  # ``import a.b`` and ``import a`` bind ``a``.
+            owner: Owner = ("import", local if whole else f"{origin}:{taken}", local)
+            self.naming.owners.setdefault((file.module, name), owner)
+            self.imports.setdefault((owner, origin), Import(origin, taken, local))
 
     def _define(self, module: str, here: _Module, position: int, statement: ast.stmt) -> None:
         if (module, position) in self.found or is_star(statement):
@@ -194,9 +242,8 @@ class Assembler:
         if not isinstance(made, ast.stmt):
             del self.found[module, position]
             return
+        made = _Qualified(self.project, here).visit(made)
         self.found[module, position] = Definition(tuple(bound_names([made])), made, module, lead)
-        if module not in self.order:
-            self.order.append(module)
         for name in sorted(_free(made)):
             self._want(module, name)
 
@@ -219,6 +266,55 @@ class Assembler:
             visit(module)
         rank = {m: i for i, m in enumerate(done)}
         return [self.found[k] for k in sorted(self.found, key=lambda k: (rank[k[0]], k[1]))]
+
+
+class _Qualified(ast.NodeTransformer):
+    """Definitions of the project's modules by name alone: ``blocks.Block`` becomes ``Block``, for they share a file."""
+
+    def __init__(self, project: Project, here: _Module) -> None:
+        self.project = project
+        self.here = here
+        self.local: list[frozenset[str]] = []
+
+    def expression(self, node: ast.expr) -> ast.expr:
+        """One expression."""
+        made: ast.expr = self.visit(node)
+        return made
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> ast.AST:
+        self.local.append(local_names(node))
+        self.generic_visit(node)
+        self.local.pop()
+        return node
+
+    visit_FunctionDef = _function  # noqa: N815
+    visit_AsyncFunctionDef = _function  # noqa: N815
+    visit_Lambda = _function  # noqa: N815
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        found = self._found(node) if isinstance(node.ctx, ast.Load) else None
+        if found is None:
+            return self.generic_visit(node)
+        target, name = found
+        local = name
+        known = self.here.aliases.get(local)
+        if known != (target, name) and (known or self.here.index.binding(local) or self._is_local(local)):
+            local = f"{target.rpartition('.')[2]}_{name}"
+        self.here.aliases[local] = (target, name)
+        return ast.copy_location(ast.Name(local, ast.Load()), node)
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in names for names in self.local)
+
+    def _found(self, node: ast.Attribute) -> tuple[str, str] | None:
+        """The module and the name there that a dotted name means; None when it is something else."""
+        first, *parts = dotted(node).split(".")
+        target, original = self.here.aliases.get(first, ("", ""))
+        if not first or not target or original or self._is_local(first):
+            return None
+        while parts and self.project.owns(f"{target}.{parts[0]}"):
+            target = f"{target}.{parts.pop(0)}"
+        return (target, parts[0]) if len(parts) == 1 else None
 
 
 class _ResolveAttributes(ast.NodeTransformer):

@@ -59,6 +59,9 @@ CODES: Final[Mapping[str, Code]] = {
     ),
     "NF035": Code("malformed pivot", "See the place; a pivot that netferry made itself is a fault to report."),
     "NF036": Code("changed on purpose", "Nothing needs to be done; the result of the network is the same.", MIGRATED),
+    "NF037": Code(
+        "a checkpoint is loaded here", "Convert it with netferry weights, and load the result instead.", MIGRATED
+    ),
     # Writing.
     "NF040": Code("output exists", "Choose another name with -o, or replace it with --force."),
     "NF041": Code("output cannot be written", "Check that the folder exists and that you may write there."),

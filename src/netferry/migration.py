@@ -20,6 +20,7 @@ from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
+from netferry.passes import ranges
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import is_identity
@@ -30,7 +31,7 @@ from netferry.pivot.program import Program
 from netferry.project import Project, load
 from netferry.weights.build import build_map
 from netferry.weights.map import WeightMap
-from netferry.writer import Written, write
+from netferry.writer import HolePlace, Written, write
 
 Progress = Callable[[str], None]
 
@@ -267,6 +268,7 @@ def migrate(
         found = solve(reading.observation.recording, keep_interface=layout == "source")
         program = apply_layout(reading.program.copy(), found)
         promote(program)
+        ranges.mark(program)
     with clock.stage("write", "writing the target"):
         written = write(program, frameworks.get(to).writing())
     with clock.stage("weights", "mapping the weights"):
@@ -313,12 +315,17 @@ def _diagnostics(written: Written) -> list[Diagnostic]:
     found: dict[tuple[str, int, str], Diagnostic] = {}
     for hole in written.holes:
         file, line = hole.file, hole.line
-        severity: Severity = "error" if hole.reached else "warning"
-        found.setdefault(
-            (file, line, hole.reason),
-            Diagnostic("NF030" if hole.reached else "NF033", severity, file, line, hole.column, hole.reason, hole.hint),
-        )
+        code, severity = _kind(hole)
+        made = Diagnostic(code, severity, file, line, hole.column, hole.reason, hole.hint)
+        found.setdefault((file, line, hole.reason), made)
     return list(found.values())
+
+
+def _kind(hole: HolePlace) -> tuple[str, Severity]:
+    """The code and severity of a hole: one that the run did not reach is no error."""
+    if hole.reached:
+        return "NF030", "error"
+    return (hole.code, "info") if hole.code else ("NF033", "warning")
 
 
 def check(

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from netferry.ops import registry
 from netferry.ops.binding import Bound, CannotBind, bind, kind_holds
-from netferry.ops.core import OpDef, Spelling
+from netferry.ops.core import INFERRED, REQUIRED, OpDef, Spelling
+from netferry.pivot.copying import copied
 from netferry.pivot.facts import Site, Tensor
-from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, is_literal, literal
+from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, constant, is_literal, literal
 
 MISSING = object()
 _ITERATING = frozenset({"len", "list", "tuple", "enumerate", "zip", "reversed", "iter", "map", "filter", "sum"})
@@ -92,6 +93,8 @@ class Reader(ast.NodeTransformer):
         self.namespace = namespace
         self.counts = counts
         self.class_name = ""
+        self.bases: list[Any] = []
+        """What the class being read extends, as far as it is known without running anything."""
         self.function: list[ast.AST] = []
         self.aliases: Mapping[str, tuple[str, str]] = {}
         self._testing = 0
@@ -121,7 +124,7 @@ class Reader(ast.NodeTransformer):
         return MISSING
 
     def _is_local(self, name: str) -> bool:
-        return any(name in _locals(f) for f in self.function)
+        return any(name in local_names(f) for f in self.function)
 
     def values(self, node: ast.AST) -> list[Any]:
         """The values observed at an expression."""
@@ -158,6 +161,7 @@ class Reader(ast.NodeTransformer):
             return self._unobserved(node)
         paths = list(dict.fromkeys(self._path(c) for c in callees))
         if paths == [None]:
+            self._mark_partial(node, callees)
             node.nf_plain = self._plain_arguments(node, callees)  # type: ignore[attr-defined]
             self.generic_visit(node)
             return node
@@ -252,6 +256,7 @@ class Reader(ast.NodeTransformer):
     def _op(self, node: ast.Call, op: OpDef, spelling: Spelling, callees: Sequence[Any]) -> ast.expr:
         direct = self._is_direct(node, callees)
         is_partial = any(isinstance(c, functools.partial) for c in callees)
+        complete = direct or _is_base_call(node)
         args, keywords = self.expand(node, spelling)
         if spelling.kind == "method":
             if not isinstance(node.func, ast.Attribute):
@@ -260,7 +265,7 @@ class Reader(ast.NodeTransformer):
         sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(
             node, spelling, args
         )
-        bound = bind(op, spelling, args, keywords, partial=not direct or is_partial, variadic_is_sequence=sequence)
+        bound = bind(op, spelling, args, keywords, partial=not complete or is_partial, variadic_is_sequence=sequence)
         if not spelling.layer:
             self._check_operands(op, spelling, bound, node)
         made = Op(
@@ -272,6 +277,7 @@ class Reader(ast.NodeTransformer):
             indirect=None if direct or spelling.kind == "method" else self.visit(node.func),
         )
         made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+        made.nf_given = () if direct else _given(spelling, args, keywords)  # type: ignore[attr-defined]
         made.inplace = spelling.inplace  # type: ignore[attr-defined]
         return made
 
@@ -329,16 +335,26 @@ class Reader(ast.NodeTransformer):
                 args.append(argument)
         keywords: list[ast.keyword] = []
         for keyword in node.keywords:
-            if keyword.arg is not None:
-                keywords.append(keyword)
-                continue
-            names = {tuple(v) for v in self.values(keyword) if isinstance(v, Mapping)}
-            if len(names) > 1:
-                raise CannotBind("a ** argument that differs from call to call")
-            for name in next(iter(names), ()):
-                value = ast.Subscript(keyword.value, ast.Constant(name), ast.Load())
-                keywords.append(ast.keyword(arg=name, value=value))
+            keywords.extend([keyword] if keyword.arg is not None else self._named(keyword, spelling))
         return args, keywords
+
+    def _named(self, keyword: ast.keyword, spelling: Spelling) -> list[ast.keyword]:
+        """What ``**options`` was seen to hold, by name; what is not always there takes the source's default."""
+        seen = [v for v in self.values(keyword) if isinstance(v, Mapping)]
+        found: list[ast.keyword] = []
+        for name in dict.fromkeys(n for v in seen for n in v):
+            options = copied(keyword.value)
+            value: ast.expr = ast.Subscript(options, ast.Constant(name), ast.Load())
+            if not all(name in v for v in seen):
+                parameter = next((p for p in spelling.parsed.parameters if p.name == name), None)
+                if parameter is None or parameter.default in (REQUIRED, INFERRED):
+                    raise CannotBind(
+                        f"{name!r} is in some of the ** arguments only, and {spelling.path} has no default"
+                    )
+                get = ast.Attribute(options, "get", ast.Load())
+                value = ast.Call(get, [ast.Constant(name), constant(parameter.default)], [])
+            found.append(ast.keyword(arg=name, value=value))
+        return found
 
     def _spread(self, argument: ast.Starred) -> list[ast.expr]:
         lengths = {len(v) for v in self.values(argument) if isinstance(v, tuple)}
@@ -386,6 +402,9 @@ class Reader(ast.NodeTransformer):
 
     def _mixed(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
         """A call that reaches different callables in turn, through a variable."""
+        callees = self.callees(node)
+        if callees and all(self.conventions.is_module(c) for c in callees):
+            return self._layers_in_turn(node, paths)
         alternatives: list[Op] = []
         for path in paths:
             if path is None:
@@ -404,6 +423,30 @@ class Reader(ast.NodeTransformer):
         self.counts.observed += 1
         return ast.copy_location(first, node)
 
+    def _mark_partial(self, node: ast.Call, callees: Sequence[Any]) -> None:
+        """``partial(nn.LayerNorm, eps=1e-6)`` gives a stock class some of its arguments."""
+        if not node.args or any(c is not functools.partial for c in callees):
+            return
+        seen = self.values(node.args[0]) or [v for v in [self.static(node.args[0])] if v is not MISSING]
+        paths = list(dict.fromkeys(self._path(v) for v in seen))
+        call = ast.copy_location(ast.Call(node.args[0], node.args[1:], node.keywords), node)
+        found = [self._alternative(call, path) for path in paths if path is not None]
+        if found and None not in found:
+            node.nf_partial = found  # type: ignore[attr-defined]
+            node.nf_partial_mixed = None in paths  # type: ignore[attr-defined]
+
+    def _layers_in_turn(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
+        """A call of different layers in turn: ``for layer in self.layers: x = layer(x)``."""
+        for path in paths:
+            if path is None or self.conventions.is_container(path):
+                continue
+            if not any(s.layer and len(s.parsed_call.names) >= len(node.args) for _, s in registry.find(path)):
+                return self.hole(node, f"{path} is among the layers called here in turn, which is not known so")
+        node.nf_plain = self._plain_arguments(node, self.callees(node))  # type: ignore[attr-defined]
+        self.generic_visit(node)
+        self.counts.observed += 1
+        return node
+
     def _alternative(self, node: ast.Call, path: str) -> Op | None:
         for op, spelling in registry.find(path):
             try:
@@ -413,22 +456,26 @@ class Reader(ast.NodeTransformer):
                 continue
             made = Op(
                 op.name,
-                bound.operands,
-                bound.attributes,
+                {k: self.visit(copied(v)) for k, v in bound.operands.items()},
+                {k: self.visit(copied(v)) for k, v in bound.attributes.items()},
                 layer=spelling.layer,
                 site=self.site(node),
-                indirect=node.func,
+                indirect=self.visit(copied(node.func)),
             )
             made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+            made.nf_given = _given(spelling, args, keywords)  # type: ignore[attr-defined]
             return made
         return None
 
     def _unobserved(self, node: ast.Call) -> ast.AST:
         """A call that the run did not reach: read by the names alone."""
         named = self.static(node.func)
+        if named is MISSING and _is_base_call(node) and len(self.bases) == 1 and isinstance(self.bases[0], type):
+            named = self.bases[0].__init__  # type: ignore[misc]
         if named is not MISSING:
             path = self.conventions.path(named)
             if path is None:
+                self._mark_partial(node, [named])
                 self.generic_visit(node)
                 return node
             return self._assumed(node, path, [named])
@@ -566,9 +613,13 @@ class Reader(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        outer, self.class_name = self.class_name, node.name
+        outer = self.class_name, self.bases
+        self.class_name, self.bases = node.name, [self.static(base) for base in node.bases]
         self.generic_visit(node)
-        self.class_name = outer
+        for base in node.bases:
+            if isinstance(base, Reference) and not base.kind:
+                base.kind = "base"
+        self.class_name, self.bases = outer
         return node
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.AST:
@@ -603,6 +654,17 @@ class Reader(ast.NodeTransformer):
         return node
 
 
+def _is_base_call(node: ast.Call) -> bool:
+    """``super().__init__(...)``: the base class is written out elsewhere."""
+    return isinstance(node.func, ast.Attribute) and node.func.attr == "__init__"
+
+
+def _given(spelling: Spelling, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> tuple[str, ...]:
+    """The names of the parameters that a call passes."""
+    positional = [p.name for p in spelling.parsed.parameters if not p.keyword_only]
+    return (*positional[: len(args)], *(k.arg for k in keywords if k.arg))
+
+
 def _is_plain(value: Any) -> bool:
     """Whether a value is plain data: no tensor, nor anything that may hold one."""
     if isinstance(value, list | tuple):
@@ -623,7 +685,8 @@ def _flat(made: Iterable[Any]) -> list[ast.stmt]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _locals(function: ast.AST) -> frozenset[str]:
+def local_names(function: ast.AST) -> frozenset[str]:
+    """The names that a function binds, those of functions within included."""
     names: set[str] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

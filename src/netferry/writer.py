@@ -5,17 +5,24 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import textwrap
+import textwrap
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from netferry import frameworks
+from netferry import callables, frameworks, stdlib
 from netferry.ops import registry
-from netferry.ops.core import INFERRED, REQUIRED
-from netferry.ops.lowering import CannotWrite, choose, dotted, lower
+from netferry.ops.core import OpDef, Spelling
+from netferry.ops.lowering import CannotWrite, arguments, choose, dotted, lower
+from netferry.passes import leftovers
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 from netferry.pivot.render import Renderer
+
+_ADAPTERS = 1 << 40
+"""First id of the ops that adapters hold, which no node of the source has."""
+_CALLEE = "__callee__"
 
 
 class Conventions(Protocol):
@@ -50,15 +57,24 @@ class LayerPlace:
 class Lowering(ast.NodeTransformer):
     """Replaces pivot nodes by expressions of the target."""
 
-    def __init__(self, conventions: Conventions, holes: list[Hole]) -> None:
+    def __init__(self, conventions: Conventions, holes: list[Hole], program: Program) -> None:
         self.conventions = conventions
         self.holes = holes
+        self.source = program.source
         self.supports: dict[str, None] = {}
         self.layers: dict[int, LayerPlace] = {}
+        self.places: dict[str, LayerPlace] = {}
+        self.bases: dict[str, LayerPlace] = {}
+        self.adapters: dict[callables.Key, callables.Adapter] = {}
         self.legalisations = frameworks.legalisations(conventions.name)
+        self.taken = _bound_names(program, ())
+        self.adapted = callables.adapted(program, self._native)
 
     def visit_Op(self, node: Op) -> ast.expr:
         try:
+            if callables.key_of(node) in self.adapted and callables.is_through_variable(node):
+                self.generic_visit(node)
+                return ast.copy_location(callables.source_call(node, self.source), node)
             return self._lower(node)
         except CannotWrite as error:
             return self._hole(node, str(error))
@@ -73,7 +89,6 @@ class Lowering(ast.NodeTransformer):
         return node
 
     def _lower(self, node: Op) -> ast.expr:
-        alternatives = getattr(node, "alternatives", ())
         number, path = getattr(node, "nf_id", -1), getattr(node, "nf_path", ())
         if node.layer and number >= 0:
             self.layers[number] = LayerPlace(node.name, path)
@@ -84,16 +99,12 @@ class Lowering(ast.NodeTransformer):
             if made is not node:
                 if isinstance(made, Op) and made.name == node.name:
                     made.nf_legal = True  # type: ignore[attr-defined]
-                    made.alternatives = alternatives  # type: ignore[attr-defined]
                 if isinstance(made, Op) and number >= 0:
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
         self.generic_visit(node)
         self._need_support(node)
         result = lower(node, self.conventions.name)
-        for other in alternatives:
-            if ast.unparse(lower(other, self.conventions.name)) != ast.unparse(result):
-                raise CannotWrite(f"{node.name} and {other.name} are made here in turn and take different arguments")
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
 
     def _need_support(self, node: Op) -> None:
@@ -137,45 +148,105 @@ class Lowering(ast.NodeTransformer):
         return ast.copy_location(made, node)
 
     def _op_reference(self, node: Reference) -> ast.expr | None:
-        """A stock layer class or function handed around: with the source's defaults kept where they differ."""
+        """A stock layer class or function handed around."""
         for op, spelling in registry.find(node.path):
-            try:
-                target = choose(op, self.conventions.name, {}, layer=spelling.layer)
-            except CannotWrite:
-                continue
-            if node.kind == "test":
-                return dotted(target.path) if target.path else None
-            return self._callable(op, spelling, node)
+            if node.kind in ("test", "base"):
+                target = next((s for s in op.spellings.get(self.conventions.name, ()) if s.layer and s.path), None)
+                return dotted(target.path) if target else None
+            key = (op.name, spelling.layer)
+            if key not in self.adapted and callables.has_own_form(op, self.conventions.name, layer=spelling.layer):
+                return self._own(op, spelling)
+            made = self._adapter(op, spelling, node)
+            if made is not None:
+                return made
         return None
 
-    def _callable(self, op: Any, spelling: Any, node: Reference) -> ast.expr | None:
-        """The target's callable, wrapped in ``functools.partial`` where its defaults differ from the source's."""
-        attributes: dict[str, ast.expr] = {}
-        for parameter in spelling.parsed.parameters:
-            conversion = spelling.conversion(parameter.name)
-            if conversion is None or parameter.default in (REQUIRED, INFERRED):
-                continue
-            if any(p.name == conversion.attribute for p in op.attributes):
-                from netferry.ops.lowering import convert
+    def _own(self, op: OpDef, spelling: Spelling) -> ast.expr:
+        """The target's callable, in a ``functools.partial`` where its defaults differ from the source's."""
+        attributes = callables.source_defaults(op, spelling)
+        target = choose(op, self.conventions.name, attributes, layer=spelling.layer)
+        if target.support:
+            self.need(target.support)
+        if target.template:
+            made = ast.parse(target.template, mode="eval").body
+            assert isinstance(made, ast.Call)
+            return callables.merged(made.func, made.keywords, made.args) if made.args or made.keywords else made.func
+        by_name = replace(target, positional=0)
+        _, keywords = arguments(op, by_name, {}, attributes, partial=True)
+        return callables.merged(dotted(target.path), keywords, []) if keywords else dotted(target.path)
 
-                attributes[conversion.attribute] = convert(constant(parameter.default), conversion, reading=True)
-        operands = {p.name: ast.Name(p.name, ast.Load()) for p in op.operands if not spelling.layer}
-        for parameter in op.attributes:
-            if parameter.default is REQUIRED and parameter.name not in attributes:
-                attributes[parameter.name] = ast.Name(parameter.name, ast.Load())
-        made = self.visit(Op(op.name, operands, attributes, layer=spelling.layer, site=node.site))
-        if isinstance(made, ast.Call) and not any(
-            isinstance(n, ast.Name) and n.id in {p.name for p in op.parsed.parameters}
-            for a in [*made.args, *made.keywords]
-            for n in ast.walk(a)
-        ):
-            if not made.args and not made.keywords:
-                return made.func
-            return ast.Call(dotted("functools.partial"), [made.func, *made.args], made.keywords)
-        if isinstance(made, ast.Call) and not made.keywords and [ast.unparse(a) for a in made.args] == list(operands):
-            return made.func
-        names = [ast.arg(p.name) for p in op.parsed.parameters if p.default is REQUIRED]
-        return ast.Lambda(ast.arguments([], names, None, [], [], None, []), made)
+    def _adapter(self, op: OpDef, spelling: Spelling, node: Reference) -> ast.expr | None:
+        """The name of a function of the output file that takes the source's arguments."""
+        key = (op.name, spelling.layer)
+        if key not in self.adapters:
+            made = self._made_adapter(op, spelling, node)
+            if made is None:
+                return None
+            self.adapters[key] = made
+        return ast.Name(self.adapters[key].name, ast.Load())
+
+    def _made_adapter(self, op: OpDef, spelling: Spelling, node: Reference) -> callables.Adapter | None:
+        uses = self.adapted.get((op.name, spelling.layer), callables.Uses())
+        name = op.name
+        while name in self.taken:
+            name += "_"
+        for parameters, defaults, applied in callables.adapters(op, spelling, uses, node.site):
+            applied.nf_id = number = _ADAPTERS + len(self.adapters)  # type: ignore[attr-defined]
+            before = len(self.holes)
+            body = self.visit(applied)
+            place = self.layers.pop(number, None)
+            if not callables.has_hole(body):
+                if place is not None:
+                    self.places[op.name] = place
+                self.taken.add(name)
+                return callables.Adapter(name, parameters, defaults, body)
+            del self.holes[before:]
+        return None
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
+        """A class that extends a layer which takes several in the target extends what holds these."""
+        made = [n for n in ast.walk(node) if isinstance(n, Op) and getattr(n, "complete", False)]
+        self.generic_visit(node)
+        if place := next((p for n in made if (p := self.layers.get(getattr(n, "nf_id", -1)))), None):
+            self.bases[node.name] = place
+        for statement in ast.walk(node):
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            inner = _inner_base_call(call) if isinstance(call, ast.Call) else None
+            if inner is not None and len(node.bases) == 1 and isinstance(call, ast.Call):
+                inner.func, call.func, node.bases = node.bases[0], inner.func, [call.func]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        partials: list[Op] = getattr(node, "nf_partial", [])
+        self.generic_visit(node)
+        if not partials or callables.key_of(partials[0]) in self.adapted:
+            return node
+        made = self.visit(partials[0])
+        if isinstance(made, Hole):
+            return made
+        return callables.merged(node.args[0], made.keywords, made.args)
+
+    def _native(self, node: Op) -> str | None:
+        """The text of an op's call through a variable, the variable left out; None where it needs another form."""
+        if not callables.has_own_form(registry.get(node.name), self.conventions.name, layer=node.layer):
+            return None
+        lowering = Lowering(self.conventions, [], Program(self.source, "", []))
+        applied = callables.trial(node)
+        applied.indirect = ast.Name(_CALLEE, ast.Load())
+        made = lowering.visit(applied)
+        calls = [n for n in ast.walk(made) if isinstance(n, ast.Call) and ast.unparse(n.func) == _CALLEE]
+        return ast.unparse(made) if calls and not callables.has_hole(made) else None
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """A function annotated with the class of a stock layer may return another in the target."""
+        is_stock = isinstance(node.returns, Reference) and node.returns.kind == "test"
+        self.generic_visit(node)
+        if is_stock and node.returns is not None:
+            made = {ast.unparse(v.func) for v in _returned(node) if isinstance(v, ast.Call)}
+            if made and made != {ast.unparse(node.returns)}:
+                broad = self.conventions.reference(Reference("", "Module"))
+                node.returns = dotted(made.pop()) if len(made) == 1 else broad
+        return node
 
     def visit_LayerAttribute(self, node: LayerAttribute) -> ast.expr:
         made = self.conventions.layer_attribute(node)
@@ -191,6 +262,27 @@ class Lowering(ast.NodeTransformer):
         made = Hole(node, reason, "", node.site)
         self.holes.append(made)
         return ast.copy_location(made, node)
+
+
+def _returned(function: ast.FunctionDef) -> list[ast.expr]:
+    """What a function returns, in its own body."""
+    nested = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+    found: list[ast.expr] = []
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Return) and node.value is not None:
+            found.append(node.value)
+        elif not isinstance(node, nested):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
+
+
+def _inner_base_call(call: ast.Call) -> ast.Call | None:
+    """``super().__init__(...)`` among the members of a list given to another call."""
+    members = call.args[0].elts if len(call.args) == 1 and isinstance(call.args[0], ast.List) else []
+    found = [m for m in members if isinstance(m, ast.Call) and ast.unparse(m.func).endswith(".__init__")]
+    return found[0] if found and not ast.unparse(call.func).endswith(".__init__") else None
 
 
 def _hand_down(node: Op, number: int, path: tuple[int, ...]) -> None:
@@ -212,11 +304,19 @@ def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None
     hole = next((n for n in ast.walk(statement) if isinstance(n, Hole)), None)
     if hole is None:
         return None
-    message = ast.Call(ast.Name("NotImplementedError", ast.Load()), [constant(hole.reason)], [])
+    text = f"{hole.reason}: {hole.hint}" if hole.code else hole.reason
+    message = ast.Call(ast.Name("NotImplementedError", ast.Load()), [constant(text)], [])
     made = ast.Raise(message, None)
     made.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
-    made.nf_comment = "\n".join("# " + line.strip() for line in original.splitlines())  # type: ignore[attr-defined]
+    lines = textwrap.dedent(" " * getattr(statement, "col_offset", 0) + original).splitlines()
+    made.nf_comment = _commented(original)  # type: ignore[attr-defined]
     return [made]
+
+
+def _commented(text: str) -> str:
+    """Source text as a comment, its own indentation kept."""
+    first, _, rest = text.partition("\n")
+    return "\n".join("# " + line for line in [first, *textwrap.dedent(rest).splitlines()]) if rest else f"# {first}"
 
 
 class Holes(ast.NodeTransformer):
@@ -262,6 +362,8 @@ class HolePlace:
     line: int
     column: int
     reached: bool
+    code: str = ""
+    """The diagnostic that it is where the run did not reach it; empty for the usual one."""
 
 
 @dataclass
@@ -273,18 +375,36 @@ class Written:
     call_imports: list[str]
     holes: list[HolePlace]
     layers: dict[int, LayerPlace]
+    places: dict[str, LayerPlace]
+    """What the layers of an op became whose class was handed around, by the op's name."""
+    bases: dict[str, LayerPlace]
+    """What the layer became that a class extends, by the name of the class."""
     renamed: dict[str, str]
+    """Attributes that the target class reserves: ``Class.name`` -> new name."""
+    names: dict[str, str]
+    """Definitions of the source, ``module.name`` -> what they are called here."""
 
 
 def write(program: Program, conventions: Conventions) -> Written:
     """The whole output file, formatted; raises ValueError when it is not valid Python (never written then)."""
-    lowering = Lowering(conventions, list(program.holes))
     program = conventions.prepare(program)
-    code = _code(program, conventions, lowering)
+    lowering = Lowering(conventions, list(program.holes), program)
     call = Renderer().expression(lowering.visit(program.construction))
+    code = _code(program, conventions, lowering)
     call, imports = conventions.imports(call, _bound_names(program, ()))
     ast.parse(code)
-    return Written(code, call, imports, _places(lowering.holes), lowering.layers, dict(program.renamed))
+    holes = _places(lowering.holes)
+    return Written(
+        code,
+        call,
+        imports,
+        holes,
+        lowering.layers,
+        lowering.places,
+        lowering.bases,
+        dict(program.renamed),
+        dict(program.names),
+    )
 
 
 def _places(holes: Iterable[Hole]) -> list[HolePlace]:
@@ -292,7 +412,7 @@ def _places(holes: Iterable[Hole]) -> list[HolePlace]:
     for hole in holes:
         site = hole.site
         place = (site.file, site.line, site.column) if site else ("", 0, 0)
-        found.append(HolePlace(hole.reason, hole.hint, *place, reached=bool(site and site.events)))
+        found.append(HolePlace(hole.reason, hole.hint, *place, bool(site and site.events), hole.code))
     return found
 
 
@@ -300,18 +420,19 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str
     renderer = Renderer()
     texts: list[str] = []
     for definition in program.definitions:
-        node = lowering.visit(definition.node)
+        node = leftovers.remove(lowering.visit(definition.node))
         node = Holes(renderer).visit(node)
         node = node[0] if isinstance(node, list) else node
         texts.append(definition.lead + renderer.statement(node, ""))
     supports = [registry.support(n).code[conventions.name].strip() for n in lowering.supports]
-    body = "\n\n\n".join([*supports, *texts])
+    adapters = [a.code() for a in lowering.adapters.values()]
+    body = "\n\n\n".join([*supports, *adapters, *texts])
     taken = _bound_names(program, supports)
     body, imports = conventions.imports(body, taken)
+    body, more = stdlib.shorten(body, program.imports, taken)
     used = _used_names(body)
     lines = [i.text() for i in program.imports if i.alias in used]
-    known = {i.alias for i in program.imports}
-    lines += [f"import {name}" for name in ("functools", "math", "typing") if name in used - known]
+    lines += [*more, *stdlib.missing(used, program.imports)]
     head = [program.docstring] if program.docstring else []
     text = "\n".join([*head, *sorted(set(lines + imports)), "", "", body]) + "\n"
     return format_code(text, program.width)

@@ -10,6 +10,7 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling
 from netferry.ops.forms import supported
+from netferry.ops.layer_forms import on_keras
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
 
@@ -298,5 +299,44 @@ MULTIHEAD_ATTENTION = register(
                 {**_SMALL, "kdim": 7, "vdim": 8},
             ),
         ],
+    )
+)  # fmt: skip
+
+
+def _own_attention(package: str) -> list[Spelling]:
+    """Keras's layer; its call has no word for what it returns beside the output."""
+    projections = {"query": "q", "key": "k", "value": "v"}
+    return [
+        Spelling(
+            f"{package}.layers.MultiHeadAttention",
+            "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True",
+            maps={"use_bias": "bias"},
+            ignore=("value_dim",),
+            call="query, value, key=None",
+            params={
+                **{f"{name}_dense.kernel": f"{p}_weight: I N D" for name, p in projections.items()},
+                **{f"{name}_dense.bias": f"{p}_bias: N D" for name, p in projections.items()},
+                "output_dense.kernel": "out_weight: N D O",
+                "output_dense.bias": "out_bias: O",
+            },
+            layer=True,
+            read=False,
+            positional=2,
+        )
+    ]
+
+
+register(
+    OpDef(
+        "attention_heads",
+        "query, value, key=None, *, num_heads, key_dim, dropout=0.0, bias=True",
+        "Projected attention in several heads of batches first, without masks: the output alone.",
+        params={
+            **{f"{p}_weight": "(N D) I" for p in "qkv"}, **{f"{p}_bias": "(N D)" for p in "qkv"},
+            "out_weight": "O (N D)", "out_bias": "O",
+        },
+        optional={f"{p}_bias": "bias" for p in _PARTS},
+        sizes={"N": "num_heads"},
+        spellings=on_keras(_own_attention),
     )
 )  # fmt: skip

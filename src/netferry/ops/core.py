@@ -263,6 +263,8 @@ class OpDef:
     dynamic_params: DynamicParams | None = None
     buffers: Sequence[str] = ()
     optional: Mapping[str, str] = field(default_factory=dict)
+    sizes: Mapping[str, str] = field(default_factory=dict)
+    """Factors of axes whose sizes do not follow from the arrays: factor -> attribute."""
     spellings: Mapping[str, Sequence[Spelling]] = field(default_factory=dict)
     cases: Sequence[Case] = ()
     tolerance: tuple[float, str] = (1e-12, "rounding only")

@@ -94,7 +94,11 @@ _initializer("eye", _torch("eye"), [Spelling("Identity", "gain=1.0", maps={"gain
 _initializer(
     "constant",
     _torch("constant", "val", maps={"val": "value"}),
-    [Spelling("Constant", "value=0.0")],
+    [
+        ("INIT.Zeros()", {"when": {"value": 0}}),
+        ("INIT.Ones()", {"when": {"value": 1}}),
+        ("INIT.Constant({value})", {}),
+    ],
     "value",
     {"value": 0.3},
 )

@@ -58,8 +58,11 @@ def lower(node: Op, framework: str) -> ast.expr:
     operands = {k.arg: k.value for k in node.operands if k.arg}
     spelling = choose(op, framework, attributes, layer=node.layer)
     attributes = {name: _idiom(name, value, framework) for name, value in attributes.items()}
-    if spelling.template:
+    if spelling.template and (node.indirect is None or "{" in spelling.template):
         return _fill(op, spelling, operands, attributes)
+    if spelling.template:
+        assert node.indirect is not None
+        return ast.Call(node.indirect, [], [])
     if spelling.kind == "method":
         receiver = operands[op.operands[0].name]
         function: ast.expr = ast.Attribute(receiver, spelling.path.rpartition(".")[2], ast.Load())
@@ -69,7 +72,8 @@ def lower(node: Op, framework: str) -> ast.expr:
         function = dotted(spelling.path)
     if node.indirect is not None:
         function = node.indirect
-    args, keywords = arguments(op, spelling, operands, attributes, partial=node.indirect is not None)
+    through_variable = node.indirect is not None and not getattr(node, "complete", False)
+    args, keywords = arguments(op, spelling, operands, attributes, partial=through_variable, explicit=through_variable)
     return ast.Call(function, args, keywords)
 
 
@@ -122,10 +126,11 @@ def arguments(
     attributes: Mapping[str, ast.expr],
     *,
     partial: bool = False,
+    explicit: bool = False,
 ) -> tuple[list[ast.expr], list[ast.keyword]]:
     """The call's arguments: the first ``spelling.positional`` attributes and all operands by position, then keywords.
 
-    ``partial`` leaves canonical defaults to whoever made the callable.
+    ``partial`` leaves canonical defaults to whoever made the callable, ``explicit`` writes even the callable's own.
     """
     args: list[ast.expr] = []
     keywords: list[ast.keyword] = []
@@ -134,14 +139,14 @@ def arguments(
         if spelling.kind == "method" and index == 0:
             continue
         value = _value_for(op, spelling, parameter, operands, attributes, partial=partial)
-        if value is None:
+        conversion = spelling.conversion(parameter.name)
+        is_operand = conversion is not None and any(p.name == conversion.attribute for p in op.operands)
+        if value is None or (not explicit and not is_operand and _is_own_default(value, parameter)):
             by_position = by_position and parameter.variadic
             continue
         if parameter.variadic:
             args.extend(value.elts if isinstance(value, ast.Tuple | ast.List) else [ast.Starred(value, ast.Load())])
             continue
-        conversion = spelling.conversion(parameter.name)
-        is_operand = conversion is not None and any(p.name == conversion.attribute for p in op.operands)
         positional = (is_operand or index < spelling.positional) and not parameter.keyword_only
         if by_position and positional:
             args.append(value)
@@ -181,10 +186,11 @@ def _value_for(
         if any(p.name == name for p in op.operands) and default is None:
             return None if parameter.default is not REQUIRED else constant(None)
         given = constant(default)
-    value = convert(given, conversion, reading=False)
-    if is_literal(value) and _same(literal(value), parameter.default):
-        return None
-    return value
+    return convert(given, conversion, reading=False)
+
+
+def _is_own_default(value: ast.expr, parameter: Parameter) -> bool:
+    return is_literal(value) and _same(literal(value), parameter.default)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -103,6 +103,8 @@ class Hole(ast.expr):
         self.reason = reason
         self.hint = hint
         self.site = site
+        self.code = ""
+        """The diagnostic that it is where the run did not reach it; empty for the usual one."""
 
 
 class Reference(ast.expr):

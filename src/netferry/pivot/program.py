@@ -62,6 +62,9 @@ class Program:
     renamed: dict[str, str] = field(default_factory=dict)
     """Attributes that the target class reserves: ``Class.name`` -> new name."""
 
+    names: dict[str, str] = field(default_factory=dict)
+    """Definitions of the source, ``module.name`` -> what they are called here."""
+
     def classes(self) -> Sequence[ast.ClassDef]:
         """The class definitions."""
         return [d.node for d in self.definitions if isinstance(d.node, ast.ClassDef)]

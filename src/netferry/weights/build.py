@@ -17,8 +17,8 @@ from netferry.weights.map import Entry, WeightMap
 from netferry.weights.rearrange import Recipe
 from netferry.writer import LayerPlace, Written
 
-Path = tuple[tuple[str, str], ...]
-"""Attribute names (or positions) from the network down, each with the class that holds it."""
+Path = tuple[tuple[tuple[str, ...], str], ...]
+"""Attribute names (or positions) from the network down, each with the classes of what holds it, by full name."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Module:
     instance: Any
     stock: str | None
     members: Sequence[Member]
+    owners: tuple[str, ...] = ()
+    """Its classes, most derived first, by full name."""
 
 
 class Walker(Protocol):
@@ -76,14 +78,19 @@ class _Builder:
 
     def path(self, path: Path) -> str:
         """The target's path: attributes that the target reserves are renamed."""
-        return ".".join(self.written.renamed.get(f"{owner}.{part}", part) for owner, part in path)
+        return ".".join(self._attribute(owners, part) for owners, part in path)
+
+    def _attribute(self, owners: tuple[str, ...], name: str) -> str:
+        written = self.written
+        known = (written.names.get(owner, owner.rpartition(".")[2]) for owner in owners)
+        return next((written.renamed[key] for o in known if (key := f"{o}.{name}") in written.renamed), name)
 
     def own(self, module: Module) -> Iterator[Entry]:
         """Arrays that the user's own class holds: in the order their readers want."""
         for member in module.members:
             order = self.layout.orders.get(member.identity)
             name = f"{module.source}.{member.name}" if module.source else member.name
-            target = self.path((*module.path, (type(module.instance).__name__, member.name)))
+            target = self.path((*module.path, (module.owners, member.name)))
             steps: tuple[dict[str, Any], ...] = ()
             if order is not None and not is_identity(order) and len(order) == len(member.shape):
                 steps = ({"op": "transpose", "axes": list(order)},)
@@ -98,12 +105,19 @@ class _Builder:
         shapes = {m.name: m.shape for m in module.members}
         trainable = {m.name: m.trainable for m in module.members}
         canonical = self._canonical(module, op, spelling, attributes, shapes)
-        place = self.written.layers.get(self.recording.constructed.get(id(module.instance), -1), LayerPlace(op.name))
+        made_at = self.recording.constructed.get(id(module.instance), -1)
+        place = self._extended(module) or self.written.layers.get(made_at) or self.written.places.get(op.name)
+        place = place or LayerPlace(op.name)
         if place.op not in (op.name, "sequential"):
             written = registry.get(place.op)
         else:
             written = op
         yield from self._targets(module, op, written, place, attributes, canonical, trainable)
+
+    def _extended(self, module: Module) -> LayerPlace | None:
+        """Where a class of the user's that extends a stock layer holds it."""
+        names = (self.written.names.get(owner, "") for owner in module.owners)
+        return next((self.written.bases[n] for n in names if n in self.written.bases), None)
 
     def _canonical(
         self,
@@ -163,7 +177,9 @@ class _Builder:
 
 
 def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> dict[str, int]:
-    """The sizes that a grouped kernel's layout ``(I M)`` needs, where the op written is another than the one read."""
+    """The sizes that a layout like ``(I M)`` needs, where the op written is another than the one read."""
+    if written.sizes:
+        return {factor: int(attributes[name]) for factor, name in written.sizes.items()}
     groups, outputs = attributes.get("groups"), attributes.get("out_channels")
     if written is op or not isinstance(groups, int) or not isinstance(outputs, int):
         return {}

@@ -56,9 +56,9 @@ def _max(n: int) -> Legalise:
             return node
         if all_equal(node, "padding", n, 0):
             return node.replace(attributes={"padding": None})
-        return (
-            node.replace(attributes={"padding": constant("same")}) if _is_same(node, n) else _padded(node, n, _LOWEST)
-        )
+        if _is_same(node, n):
+            return node.replace(attributes={"padding": constant("same")})
+        return _padded(node, n, None if getattr(node, "nf_nonnegative", False) else _LOWEST)
 
     return legalise
 

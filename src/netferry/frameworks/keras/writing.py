@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import masks, names, training
+from netferry.frameworks.keras import attention, attributes, masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
@@ -31,6 +31,8 @@ class KerasConventions:
         entry = {program.entry}
         for definition in program.definitions:
             _Conventions(self, program, entry).visit(definition.node)
+        attention.simplify(program)
+        attributes.fill_inferred(program)
         training.thread(program)
         masks.by_keyword(program)
         return program
@@ -46,8 +48,10 @@ class KerasConventions:
         return None
 
     def layer_attribute(self, node: LayerAttribute) -> ast.expr | None:
-        """A stock layer's parameter under its Keras name."""
+        """A stock layer's parameter, or an argument it was made with, under its Keras name."""
         found = {self.parameter_name(op, node.name) for op in node.ops}
+        if found == {None}:
+            return attributes.hyperparameter(node, self.name)
         if len(found) != 1 or None in found:
             return None
         return ast.Attribute(node.owner, str(found.pop()), ast.Load())

@@ -95,6 +95,9 @@ def callable_path(function: Any) -> str | None:
         if underlying is not None and (underlying.__module__ or "").partition(".")[0] == "torch":
             return f"torch.nn.{underlying.__qualname__}"
         return None
+    qualified = getattr(function, "__qualname__", name)
+    if module.startswith("torch.nn.modules.") and "." in qualified:
+        return f"torch.nn.{qualified}"
     if module.partition(".")[0] in _LIBRARIES:
         short = module.replace("torch._C._nn", "torch.nn.functional").replace("torch.nn.modules.", "torch.nn.")
         return f"{short}.{getattr(function, '__qualname__', name)}"

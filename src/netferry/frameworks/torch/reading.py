@@ -39,6 +39,13 @@ _ERASED = (
 )  # fmt: skip
 
 
+_CHECKPOINTS = (
+    "load_state_dict", "_load_from_state_dict", "_save_to_state_dict", "register_load_state_dict_pre_hook",
+    "register_load_state_dict_post_hook", "_register_load_state_dict_pre_hook",
+)  # fmt: skip
+"""Methods of modules that only concern PyTorch's own checkpoints."""
+
+
 def _qualified(value: Any) -> str:
     if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
         value = type(value)
@@ -115,6 +122,8 @@ class TorchConventions(TorchProbe):
         owner = node.func.value
         if isinstance(owner, ast.Name) and owner.id == "self" and name in ("modules", "children", "parameters"):
             return f"torch.nn.Module.{name}"
+        if name in _CHECKPOINTS:
+            return f"torch.nn.Module.{name}"
         if isinstance(owner, ast.Name) and owner.id == "self":
             return None
         if name in _PYTHON_METHODS or reader.static(node.func.value) is not MISSING:
@@ -143,17 +152,19 @@ class TorchConventions(TorchProbe):
         return self._layer_attribute(reader, node, owners)
 
     def _layer_attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
-        names: dict[str, None] = {}
+        names: dict[str, str] = {}
         for owner in owners:
             path = next((class_path(k) for k in type(owner).__mro__ if class_path(k)), None)
             for op, spelling in registry.find(path or ""):
-                entry = spelling.params.get(node.attr)
-                if entry is not None:
-                    names[op.name] = None
+                if node.attr in spelling.params:
+                    names[op.name] = node.attr
+                elif spelling.layer and node.attr in spelling.parsed and (found := spelling.conversion(node.attr)):
+                    names[op.name] = found.attribute
                 break
-        if not names:
+        if len(set(names.values())) != 1:
             return None
-        return LayerAttribute(reader.visit(node.value), node.attr, tuple(names), reader.site(node))
+        canonical = next(iter(names.values()))
+        return LayerAttribute(reader.visit(node.value), canonical, tuple(names), reader.site(node))
 
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Containers, parameters, buffers and walks over modules."""
@@ -432,9 +443,10 @@ def _second_argument(conventions: TorchConventions, reader: Reader, node: ast.Ca
 
 def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """A checkpoint of the source cannot be loaded into the target as it is."""
-    return reader.hole(
-        node, "a PyTorch checkpoint is loaded here", "convert it with `netferry weights` and load the result"
-    )
+    hint = "convert it with `netferry weights` and load the result"
+    made = reader.hole(node, "a PyTorch checkpoint is loaded here", hint)
+    made.code = "NF037"
+    return made
 
 
 def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -496,7 +508,7 @@ _RULES: dict[str, Rule] = {
     "torch.device": _argument,
     "torch.Tensor": _tensor_of_sizes,
     "torch.FloatTensor": _tensor_of_sizes,
-    "torch.nn.Module.load_state_dict": _pretrained,
+    **{f"torch.nn.Module.{name}": _pretrained for name in _CHECKPOINTS},
     "torch.hub.load_state_dict_from_url": _pretrained,
     "torch.jit.is_scripting": _false,
     "torch._jit_internal.is_scripting": _false,

@@ -25,14 +25,19 @@ def _walk(module: Any, source: str, path: Path, seen: set[int]) -> Iterator[Modu
     seen.add(id(module))
     stock = _stock(module)
     members = _members(module) if stock is None else _all_members(module)
-    yield Module(source, path, module, stock, list(members))
+    yield Module(source, path, module, stock, list(members), owners(module))
     if stock is not None:
         return
     positions = isinstance(module, torch.nn.Sequential)
     for index, (name, child) in enumerate(module._modules.items()):
         if child is not None:
             part = str(index) if positions else name
-            yield from _walk(child, _joined(source, name), (*path, (type(module).__name__, part)), seen)
+            yield from _walk(child, _joined(source, name), (*path, (owners(module), part)), seen)
+
+
+def owners(module: Any) -> tuple[str, ...]:
+    """The classes of an instance, most derived first, by full name."""
+    return tuple(f"{kind.__module__}.{kind.__qualname__}" for kind in type(module).__mro__)
 
 
 def _joined(path: str, name: str) -> str:

@@ -83,7 +83,7 @@ class _Apply(ast.NodeTransformer):
             if value is not None:
                 changes[name] = _reordered(value, order)
         made = node.replace(edit.rename or None, attributes=changes)
-        for name in ("nf_id", "nf_ranks", "inplace", "alternatives", "complete"):
+        for name in ("nf_id", "nf_ranks", "nf_given", "inplace", "alternatives", "complete"):
             if hasattr(node, name):
                 setattr(made, name, getattr(node, name))
         return ast.copy_location(made, node) if hasattr(node, "lineno") else made

@@ -1,0 +1,110 @@
+"""Writes attention in several heads as Keras's own layer where it computes the same.
+
+Keras's layer knows batches first, masks of what to keep, and one result. Where every call in the program fits, the
+layer is Keras's and the calls change with it; else the file gets a layer that takes PyTorch's arguments.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+from netferry.frameworks.keras.arguments import known, observed
+from netferry.ops import registry
+from netferry.pivot.facts import Event, Tensor
+from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
+from netferry.pivot.program import Program
+
+_GENERAL, _PLAIN = "multihead_attention", "attention_heads"
+_MASKS = ("key_padding_mask", "attn_mask")
+
+
+def simplify(program: Program) -> None:
+    """Rename the op and its calls, if all of them fit."""
+    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    made = [n for n in nodes if isinstance(n, Op) and n.layer and n.name == _GENERAL]
+    calls = {id(n): n for n in nodes if isinstance(n, LayerCall) and n.name == _GENERAL}
+    single = {id(call) for d in program.definitions for call in _single_results(d.node)}
+    fits = all(map(_is_plain, made)) and all(_is_simple(c) and id(c) in single for c in calls.values())
+    if made and fits and _all_seen(program.facts, calls.values()):
+        for node in made:
+            _rename(node)
+        for definition in program.definitions:
+            definition.node = _Calls().visit(definition.node)
+
+
+def _is_plain(node: Op) -> bool:
+    """Whether Keras's layer can be made with these arguments."""
+    first = {known(node, "batch_first"), *observed(node, "batch_first")} - {None}
+    return first == {True} and node.indirect is None and not any(node.attribute(n) for n in ("kdim", "vdim"))
+
+
+def _is_simple(call: LayerCall) -> bool:
+    """Whether a call has no masks and no options that Keras does not know."""
+    given = [call.operand(name) for name in _MASKS]
+    masked = any(g is not None and not (is_literal(g) and literal(g) is None) for g in given)
+    events = call.site.events if call.site else ()
+    return not masked and bool(events) and all(len(q.shape) == 3 for e in events for q in _tensors(e))
+
+
+def _tensors(event: Event) -> Iterator[Tensor]:
+    return (a for a in (*event.args, *event.kwargs.values()) if isinstance(a, Tensor))
+
+
+def _all_seen(facts: Any, calls: Any) -> bool:
+    """Whether no attention was called but at these places."""
+    numbers = {getattr(call, "nf_id", -1) for call in calls}
+    events = getattr(facts, "events", ())
+    return all(e.node in numbers for e in events if e.instance is not None and _is_attention(e.path))
+
+
+def _is_attention(path: str) -> bool:
+    return any(op.name == _GENERAL for op, _ in registry.find(path))
+
+
+def _single_results(tree: ast.AST) -> Iterator[LayerCall]:
+    """Calls of which only the first result is used."""
+    for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)):
+        read = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        for node in ast.walk(function):
+            match node:
+                case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id=unused)])], value=LayerCall() as call):
+                    if unused not in read:
+                        yield call
+                case ast.Subscript(value=LayerCall() as call, slice=ast.Constant(value=0)):
+                    yield call
+
+
+def _rename(node: Op) -> None:
+    given = {k.arg: k.value for k in node.attributes}
+    size, heads = given["embed_dim"], given["num_heads"]
+    each: ast.expr = ast.BinOp(size, ast.FloorDiv(), heads)
+    if is_literal(size) and is_literal(heads):
+        each = constant(literal(size) // literal(heads))
+    kept = {name: given[name] for name in ("dropout", "bias") if name in given}
+    node.name = _PLAIN
+    node.attributes = [ast.keyword(k, v) for k, v in ({"num_heads": heads, "key_dim": each} | kept).items()]
+
+
+class _Calls(ast.NodeTransformer):
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.value, LayerCall) and node.value.name == _PLAIN and isinstance(node.targets[0], ast.Tuple):
+            node.targets = [node.targets[0].elts[0]]
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        self.generic_visit(node)
+        return node.value if isinstance(node.value, LayerCall) and node.value.name == _PLAIN else node
+
+    def visit_LayerCall(self, node: LayerCall) -> ast.AST:
+        self.generic_visit(node)
+        if node.name != _GENERAL:
+            return node
+        given = {name: node.operand(name) for name in ("query", "value", "key")}
+        operands = {name: value for name, value in given.items() if value is not None}
+        if ast.unparse(operands["value"]) == ast.unparse(operands["key"]):
+            del operands["key"]
+        made = LayerCall(_PLAIN, node.callee, operands, node.site)
+        return ast.copy_location(made, node)

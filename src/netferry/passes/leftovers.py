@@ -1,0 +1,117 @@
+"""Removes what translation left without use: local variables that only the source needed, and ``x = x``.
+
+Runs on the tree as it will be written. A variable that nothing read in the source either is the user's own and stays.
+"""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator
+
+_PURE_CALLS = frozenset({"len", "int", "float", "bool", "str", "tuple", "list", "dict", "max", "min", "getattr", "isinstance"})
+_SEES_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def remove(tree: ast.stmt) -> ast.stmt:
+    """The statement without leftovers in the functions under it."""
+    for function in [n for n in ast.walk(tree) if isinstance(n, _Function)]:
+        before = _original(function)
+        if before is None or _is_reflective(function):
+            continue
+        read = set(_read(before))
+        while unused := (set(_assigned(function)) & read) - set(_read(function)):
+            if not _Remove(unused).clean(function):
+                break
+        _Remove(set()).clean(function)
+    return tree
+
+
+def _original(function: _Function) -> ast.AST | None:
+    """The function as the source has it."""
+    memory = getattr(function, "nf_memory", None)
+    if memory is None or memory.start < 0:
+        return None
+    start = memory.source.data.rfind(b"\n", 0, memory.start) + 1
+    try:
+        return ast.parse(textwrap.dedent(memory.source.slice(start, memory.end)))
+    except SyntaxError:
+        return None
+
+
+def _is_reflective(function: _Function) -> bool:
+    nodes = list(ast.walk(function))
+    called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    return bool(called & _SEES_LOCALS) or any(isinstance(n, ast.Global | ast.Nonlocal | ast.Delete) for n in nodes)
+
+
+def _read(tree: ast.AST) -> Iterator[str]:
+    return (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+
+
+def _assigned(function: _Function) -> Iterator[str]:
+    for node in ast.walk(function):
+        if name := _target(node):
+            yield name
+
+
+def _target(node: ast.AST) -> str:
+    """The one variable that a statement assigns, from an expression that does nothing else."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value):
+            return name if value is not None and _is_pure(value) else ""
+    return ""
+
+
+def _is_pure(value: ast.expr) -> bool:
+    for node in ast.walk(value):
+        match node:
+            case ast.Call(func=ast.Name(id=name)) if name in _PURE_CALLS:
+                continue
+            case ast.Call() | ast.NamedExpr() | ast.Await() | ast.Yield() | ast.YieldFrom():
+                return False
+            case ast.expr() if type(node).__module__ not in ("ast", "_ast"):
+                return False
+    return True
+
+
+class _Remove(ast.NodeTransformer):
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+        self.changed = False
+
+    def clean(self, function: _Function) -> bool:
+        """Whether anything was removed."""
+        self.generic_visit(function)
+        if not function.body:
+            function.body = [ast.Pass()]
+        return self.changed
+
+    def visit(self, node: ast.AST) -> ast.AST | None:
+        if isinstance(node, _Function | ast.Lambda | ast.ClassDef):
+            return node
+        if isinstance(node, ast.stmt) and (_target(node) in self.names or _is_to_itself(node)):
+            self.changed = True
+            return None
+        if not isinstance(node, ast.stmt):
+            return node
+        self.generic_visit(node)
+        return _filled(node)
+
+
+def _is_to_itself(node: ast.stmt) -> bool:
+    match node:
+        case ast.Assign(targets=[ast.Name(id=target)], value=ast.Name(id=value)):
+            return target == value
+    return False
+
+
+def _filled(node: ast.stmt) -> ast.stmt | None:
+    """A compound statement whose body was emptied."""
+    if getattr(node, "body", None) != []:
+        return node
+    if isinstance(node, ast.If) and not node.orelse and _is_pure(node.test):
+        return None
+    node.body = [ast.Pass()]  # type: ignore[attr-defined]
+    return node
