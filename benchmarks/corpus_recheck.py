@@ -119,6 +119,8 @@ def _target(migration: Any, module: ModuleType) -> Any:
     import keras
 
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # an explicit policy of an earlier run would win
+    keras.config.set_dtype_policy("float64")  # A policy chosen earlier in the process would outlive the type above.
     seed(SEED + 1)
     return eval(migration.written.call, dict(vars(module)))
 

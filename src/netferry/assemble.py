@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from netferry.naming import Naming, Owner, Rename
+from netferry.naming import Naming, Owner, Rename, parts
 from netferry.observe.run import NETWORK, Observation
 from netferry.pivot.nodes import LayerAttribute
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
 from netferry.project import Project, SourceFile
-from netferry.project.names import bound_names, dotted
+from netferry.project.names import bound_names, dotted, free_names
 from netferry.project.reachable import Index, is_star
 from netferry.reader import Conventions, Counts, Reader, local_names
 
@@ -336,14 +336,8 @@ class _ResolveAttributes(ast.NodeTransformer):
 
 
 def _free(node: ast.AST) -> set[str]:
-    """Names that a definition reads from outside (a superset is harmless)."""
-    found: set[str] = set()
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
-            found.add(child.id)
-        elif isinstance(child, ast.Constant) and isinstance(child.value, str) and child.value.isidentifier():
-            continue
-    return found
+    """Names that a definition reads from outside."""
+    return free_names(node, parts)
 
 
 def _width(file: SourceFile) -> int:

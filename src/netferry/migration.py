@@ -115,7 +115,10 @@ class Migration:
         if change not in self._modules:
             made = types.ModuleType(f"netferry_migrated_{id(self)}_{len(self._modules)}")
             sys.modules[made.__name__] = made  # dataclasses look their module up there
-            exec(compile(change(self.code), "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
+            try:
+                exec(compile(change(self.code), "<migrated>", "exec"), made.__dict__)  # noqa: S102 - our own generated code
+            except SystemExit as error:
+                raise RuntimeError(f"loading the generated code ends the program with status {error.code}") from error
             exec("\n".join(self.written.call_imports), made.__dict__)  # noqa: S102 - our own generated imports
             statement = change(self.written.call).body[0]
             assert isinstance(statement, ast.Expr)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from netferry.project.names import bound_names, bound_names_of_expression
@@ -18,6 +18,17 @@ Owner = tuple[str, str, str]
 
 _BESIDE = frozenset({"indirect", "alternatives", "nf_alternatives", "nf_partial"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def parts(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a node, with what pivot nodes keep beside their fields."""
+    yield from ast.iter_child_nodes(node)
+    for name in _BESIDE & node.__dict__.keys():
+        value = node.__dict__[name]
+        if isinstance(value, list | tuple):
+            yield from value
+        elif isinstance(value, ast.AST):
+            yield value
 
 
 @dataclass
@@ -39,7 +50,7 @@ class Naming:
             owner = same.get(owner, owner)
             if owner in self.final:
                 continue
-            name = local if owner[0] else owner[2]
+            name = local if owner[0] or (owner[2] in taken and local not in taken) else owner[2]
             self.final[owner] = name if name not in taken else _distinct(name, owner[1] or module, taken)
             taken.add(self.final[owner])
         for owner, other in same.items():

@@ -311,8 +311,8 @@ def _own_attention(package: str) -> list[Spelling]:
             f"{package}.layers.MultiHeadAttention",
             "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True",
             maps={"use_bias": "bias"},
-            ignore=("value_dim",),
-            call="query, value, key=None",
+            ignore=("value_dim", "query_mask", "key_mask"),
+            call="query, value, key=None, query_mask=None, value_mask=None, key_mask=None, attention_mask=None",
             params={
                 **{f"{name}_dense.kernel": f"{p}_weight: I N D" for name, p in projections.items()},
                 **{f"{name}_dense.bias": f"{p}_bias: N D" for name, p in projections.items()},
@@ -329,8 +329,8 @@ def _own_attention(package: str) -> list[Spelling]:
 register(
     OpDef(
         "attention_heads",
-        "query, value, key=None, *, num_heads, key_dim, dropout=0.0, bias=True",
-        "Projected attention in several heads of batches first, without masks: the output alone.",
+        "query, value, key=None, attention_mask=None, value_mask=None, *, num_heads, key_dim, dropout=0.0, bias=True",
+        "Projected attention in several heads of batches first, masks are true where attention is allowed: the output alone.",
         params={
             **{f"{p}_weight": "(N D) I" for p in "qkv"}, **{f"{p}_bias": "(N D)" for p in "qkv"},
             "out_weight": "O (N D)", "out_bias": "O",

@@ -19,8 +19,9 @@ register(
         reference=lambda x: np.array(x.shape),
         spellings={
             "torch": [torch_attribute("shape"), torch_method("size", write=False)],
+            # Sizes that are known are numbers; the number of samples, which ``fit`` leaves open, is a tensor.
             "tensorflow": [
-                template("{x}.shape"),
+                template("tf.keras.ops.shape({x})"),
                 tensorflow(
                     "shape", "input, out_type=None, name=None", maps={"input": "x"}, ignore=("out_type",), write=False
                 ),
@@ -39,8 +40,12 @@ register(
         reference=lambda x, axis: np.array(x.shape[axis]),
         spellings={
             "torch": [torch_method("size", "dim", maps={"dim": "axis"}, positional=2)],
-            "tensorflow": [template("{x}.shape[{axis}]")],
-            "keras": [template("keras.ops.shape({x})[{axis}]")],
+            "tensorflow": [
+                template("{x}.shape[-1]", when={"axis": -1}),
+                template("tf.shape({x})[0]", when={"axis": 0}),
+                template("tf.keras.ops.shape({x})[{axis}]"),
+            ],
+            "keras": [template("{x}.shape[-1]", when={"axis": -1}), template("keras.ops.shape({x})[{axis}]")],
         },
         cases=[
             Case({"x": (2, 3, 4)}, {"axis": 1}, gradients=False),

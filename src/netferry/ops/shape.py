@@ -72,6 +72,17 @@ def _flatten_layers(package: str, reshape: str, shape: str) -> list[Spelling]:
     ]
 
 
+def _flattened(reshape: str, shape: str) -> list[Spelling]:
+    """Functions; the product of the sizes is known even where the number of samples is not."""
+    sizes, features = shape + "({x})[:{start_axis}]", "math.prod({x}.shape[{start_axis}:])"
+    rest = shape + "({x})[{end_axis}:]"
+    return [
+        template(f"{reshape}({{x}}, (-1, {features}))", when={"start_axis": 1, "end_axis": -1}),
+        template(f"{reshape}({{x}}, (*{sizes}, {features}))", when={"end_axis": -1}),
+        template(f"{reshape}({{x}}, (*{sizes}, -1, *{rest}))", maps={"end_axis": _AFTER}),
+    ]
+
+
 def _unflatten_layers(package: str, reshape: str, shape: str) -> list[Spelling]:
     """Layer forms."""
     sizes = f"{shape}(x)"
@@ -162,24 +173,12 @@ register(
             "tensorflow": [
                 *_flatten_layers("tf.keras", "tf.reshape", "tf.shape"),
                 template("tf.reshape({x}, (-1,))", when={"start_axis": 0, "end_axis": -1}),
-                template("tf.reshape({x}, (tf.shape({x})[0], -1))", when={"start_axis": 1, "end_axis": -1}),
-                template("tf.reshape({x}, (*{x}.shape[:{start_axis}], -1))", when={"end_axis": -1}),
-                template(
-                    "tf.reshape({x}, (*{x}.shape[:{start_axis}], -1, *{x}.shape[{end_axis}:]))",
-                    maps={"end_axis": _AFTER},
-                ),
+                *_flattened("tf.reshape", "tf.keras.ops.shape"),
             ],
             "keras": [
                 *_flatten_layers("keras", "keras.ops.reshape", "keras.ops.shape"),
                 template("keras.ops.ravel({x})", when={"start_axis": 0, "end_axis": -1}),
-                template(
-                    "keras.ops.reshape({x}, (keras.ops.shape({x})[0], -1))", when={"start_axis": 1, "end_axis": -1}
-                ),
-                template("keras.ops.reshape({x}, (*keras.ops.shape({x})[:{start_axis}], -1))", when={"end_axis": -1}),
-                template(
-                    "keras.ops.reshape({x}, (*keras.ops.shape({x})[:{start_axis}], -1, *keras.ops.shape({x})[{end_axis}:]))",
-                    maps={"end_axis": _AFTER},
-                ),
+                *_flattened("keras.ops.reshape", "keras.ops.shape"),
             ],
         },
         cases=[

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+Children = Callable[[ast.AST], Iterable[ast.AST]]
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
@@ -40,13 +41,19 @@ def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
             yield from _own_nodes(ast.iter_child_nodes(node))
 
 
-def free_names(node: ast.AST) -> set[str]:
-    """The names that ``node`` reads from outside itself when it is run or, for functions, called."""
-    return _Free().of(node)
+def free_names(node: ast.AST, children: Children = ast.iter_child_nodes) -> set[str]:
+    """The names that ``node`` reads from outside itself when it is run or, for functions, called.
+
+    ``children`` gives the parts of a node, where a tree has more of them than its fields.
+    """
+    return _Free(children).of(node)
 
 
 class _Free:
     """Scoping as Python does it: class bodies see names but do not lend them to their methods."""
+
+    def __init__(self, children: Children) -> None:
+        self._children = children
 
     def of(self, node: ast.AST) -> set[str]:
         match node:
@@ -63,7 +70,7 @@ class _Free:
                 return self._class(node)
             case ast.ListComp() | ast.SetComp() | ast.DictComp() | ast.GeneratorExp():
                 return self._comprehension(node)
-        return self._all(ast.iter_child_nodes(node))
+        return self._all(self._children(node))
 
     def _all(self, nodes: Iterable[ast.AST]) -> set[str]:
         found: set[str] = set()
@@ -91,7 +98,7 @@ class _Free:
 
     def _comprehension(self, node: ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp) -> set[str]:
         local = bound_names_of_expression(*(g.target for g in node.generators))
-        return self._all(ast.iter_child_nodes(node)) - local
+        return self._all(self._children(node)) - local
 
 
 def _is_rebinding(statement: ast.stmt) -> bool:

@@ -1,6 +1,6 @@
 """Writes attention in several heads as Keras's own layer where it computes the same.
 
-Keras's layer knows batches first, masks of what to keep, and one result. Where every call in the program fits, the
+Keras's layer knows batches first, boolean masks of what to keep, and one result. Where every call in the program fits, the
 layer is Keras's and the calls change with it; else the file gets a layer that takes PyTorch's arguments.
 """
 
@@ -17,7 +17,7 @@ from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 from netferry.pivot.program import Program
 
 _GENERAL, _PLAIN = "multihead_attention", "attention_heads"
-_MASKS = ("key_padding_mask", "attn_mask")
+_MASKS = {"attn_mask": "attention_mask", "key_padding_mask": "value_mask"}
 
 
 def simplify(program: Program) -> None:
@@ -41,15 +41,25 @@ def _is_plain(node: Op) -> bool:
 
 
 def _is_simple(call: LayerCall) -> bool:
-    """Whether a call has no masks and no options that Keras does not know."""
-    given = [call.operand(name) for name in _MASKS]
-    masked = any(g is not None and not (is_literal(g) and literal(g) is None) for g in given)
+    """Whether a call has a batch, and no masks but boolean ones."""
     events = call.site.events if call.site else ()
-    return not masked and bool(events) and all(len(q.shape) == 3 for e in events for q in _tensors(e))
+    wanted = {"query": ("float", 3), **{name: ("bool", 2) for name in _given_masks(call)}}
+    return bool(events) and all(_is_kind(_argument(e, name), *kind) for e in events for name, kind in wanted.items())
 
 
-def _tensors(event: Event) -> Iterator[Tensor]:
-    return (a for a in (*event.args, *event.kwargs.values()) if isinstance(a, Tensor))
+def _given_masks(call: LayerCall) -> list[str]:
+    given = {name: call.operand(name) for name in _MASKS}
+    return [name for name, mask in given.items() if mask is not None and not (is_literal(mask) and literal(mask) is None)]
+
+
+def _argument(event: Event, name: str) -> object:
+    """An argument of the call, which PyTorch and the vocabulary name alike."""
+    names = registry.get(_GENERAL).parsed.names
+    return (dict(zip(names, event.args, strict=False)) | dict(event.kwargs)).get(name)
+
+
+def _is_kind(value: object, dtype: str, rank: int) -> bool:
+    return isinstance(value, Tensor) and value.dtype.startswith(dtype) and len(value.shape) == rank
 
 
 def _all_seen(facts: Any, calls: Any) -> bool:
@@ -106,5 +116,7 @@ class _Calls(ast.NodeTransformer):
         operands = {name: value for name, value in given.items() if value is not None}
         if ast.unparse(operands["value"]) == ast.unparse(operands["key"]):
             del operands["key"]
+        for name in _given_masks(node):
+            operands[_MASKS[name]] = Op("logical_not", {"x": node.operand(name) or constant(None)}, site=node.site)
         made = LayerCall(_PLAIN, node.callee, operands, node.site)
         return ast.copy_location(made, node)

@@ -7,6 +7,7 @@ import ast
 from netferry.ops import registry
 from netferry.ops.core import INFERRED
 from netferry.ops.lowering import CannotWrite, convert
+from netferry.pivot.copying import copied
 from netferry.pivot.nodes import LayerAttribute, Op, is_literal
 from netferry.pivot.program import Program
 
@@ -57,4 +58,5 @@ class _Inferred(ast.NodeTransformer):
             return node
         given = [op.attribute(node.name) for op in self.made.get(ast.unparse(node.owner), ()) if op.name in node.ops]
         value = given[0] if len(given) == 1 else None
-        return ast.copy_location(value, node) if value is not None and is_literal(value) else node
+        is_known = value is not None and (is_literal(value) or ast.unparse(value).startswith("self."))
+        return ast.copy_location(copied(value), node) if value is not None and is_known else node

@@ -177,16 +177,32 @@ def _hidden_kept(node: Op, sizes: list[ast.expr]) -> bool:
 def flatten(node: Op, framework: str) -> ast.expr:
     """The new shape, written out where the rank is known."""
     x, axes, rank = node.operand("x"), _integers(node, "start_axis", "end_axis", default=(0, -1)), rank_of(node)
-    if node.layer or x is None or axes is None or rank is None or not is_simple(x):
+    if node.layer or x is None or axes is None or rank is None:
         return node
     start, end = (axis % rank for axis in axes)
-    if end == rank - 1 and start < 2:
+    if not is_simple(x):
+        return _flattened(x, framework) if (start, end) == (1, rank - 1) else node
+    if end == rank - 1:
         return (
             node if axes == [start, -1] else node.replace(attributes={"start_axis": constant(start), "end_axis": None})
         )
     sizes: list[ast.expr] = [Op("size", {"x": x}, {"axis": constant(axis)}) for axis in range(rank)]
     shape = ast.Tuple([*sizes[:start], constant(-1), *sizes[end + 1 :]], ast.Load())
     return Op("reshape", {"x": x}, {"shape": shape}, site=node.site)
+
+
+def _flattened(x: ast.expr, framework: str) -> ast.expr:
+    """The layer: a size of ``x`` cannot be read where it has no name."""
+    layer = dotted(f"{'tf.keras' if framework == 'tensorflow' else 'keras'}.layers.Flatten")
+    return ast.Call(ast.Call(layer, [], []), [x], [])
+
+
+def size(node: Op, framework: str) -> ast.expr:
+    """The last axis is always known, and has a word of its own."""
+    axis, rank = _integers(node, "axis"), rank_of(node)
+    if axis is None or axis == [-1] or rank is None or axis[0] % rank != rank - 1 or rank < 2:
+        return node
+    return node.replace(attributes={"axis": constant(-1)})
 
 
 def last_axis(node: Op, framework: str) -> ast.expr:
@@ -306,6 +322,7 @@ LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {
     "squeeze": squeeze,
     "expand": expand,
     "flatten": flatten,
+    "size": size,
     "chunk": chunk,
     "split_size": split_size,
     "split": split_sections,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import attention, attributes, masks, names, training
+from netferry.frameworks.keras import attention, attributes, batches, masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
@@ -33,6 +33,7 @@ class KerasConventions:
             _Conventions(self, program, entry).visit(definition.node)
         attention.simplify(program)
         attributes.fill_inferred(program)
+        batches.keep_sizes(program)
         training.thread(program)
         masks.by_keyword(program)
         return program

@@ -200,7 +200,7 @@ def solve(recording: Any, *, keep_interface: bool = False) -> Layout:
         if not fresh and not new:
             break
         wishes.update(new)
-        if fresh:
+        if fresh and not new:  # What a new wish makes of the sites decides whether they agree.
             pinned.add(min(fresh, key=lambda w: w[1]) if len(fresh) > 8 else next(iter(fresh)))
             pinned |= fresh
     return solver.layout
