@@ -71,7 +71,7 @@ def _second_opinion(row: Row, migration: Any, file: Path) -> dict[str, Any]:
         return {"recheck": recheck(row, migration, file)}
     except Disagreement as contradiction:
         return {"status": "false-verified", "message": f"re-check: {contradiction}", "recheck": None}
-    except Exception as error:  # the second check itself failed: that is no verdict on the migration
+    except (Exception, SystemExit) as error:  # the second check itself failed: that is no verdict on the migration
         traceback.print_exc()
         return {"recheck": None, "message": f"re-check not possible: {type(error).__name__}: {error} ({_where(error)})"}
 

@@ -57,7 +57,7 @@ def _words(text: str) -> set[str]:
 
 def _first(node: ast.stmt, lines: list[str]) -> int:
     """The first line of a statement: of its decorators, or of the comments directly above."""
-    first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+    first: int = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
     while first > 1 and lines[first - 2].startswith("#"):
         first -= 1
     return first

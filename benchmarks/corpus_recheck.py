@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,10 +120,11 @@ def _target(migration: Any, module: ModuleType) -> Any:
     import keras
 
     keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")  # an explicit policy of an earlier run would win
     keras.config.set_dtype_policy("float64")  # A policy chosen earlier in the process would outlive the type above.
     seed(SEED + 1)
-    return eval(migration.written.call, dict(vars(module)))
+    names = dict(vars(module))
+    exec("\n".join(migration.written.call_imports), names)
+    return eval(migration.written.call, names)
 
 
 def _run_target(
@@ -134,11 +136,19 @@ def _run_target(
     _mapped(given, leaves.append)
     converted = iter(migration.convert_inputs(*(_numpy(leaf) for leaf in leaves)))
     args, kwargs = _mapped(given, lambda _: _tensor(next(converted)))
+    args, kwargs = _plain_by_name(target, args, kwargs)
     target(*args, **kwargs)  # creates the weights
     migration.transfer(source, target)
     output = target(*args, training=False, **kwargs)
     leaves = [_numpy(leaf) for leaf in corpus_source.flatten(output)]
     return [np.asarray(v) for v in migration.convert_outputs(*leaves)]
+
+
+def _plain_by_name(target: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Keras takes only tensors by position: from the first plain value on, arguments go by name."""
+    first = next((i for i, a in enumerate(args) if isinstance(a, bool | int | float | str)), len(args))
+    names = list(inspect.signature(target.call).parameters)[first:]
+    return args[:first], dict(zip(names, args[first:], strict=False)) | kwargs
 
 
 def _numpy(value: Any) -> np.ndarray[Any, Any]:

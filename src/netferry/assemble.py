@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+import functools
+import inspect
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any
 
+from netferry.extending import add_constructor
 from netferry.naming import Naming, Owner, Rename, parts
 from netferry.observe.run import NETWORK, Observation
 from netferry.pivot.nodes import LayerAttribute
@@ -44,6 +48,8 @@ class Assembler:
         self.found: dict[tuple[str, int], Definition] = {}
         self.naming = Naming()
         self.imports: dict[tuple[Owner, str], Import] = {}
+        self.given: dict[tuple[str, str], set[str]] = {}
+        """Class of the user's -> the parameters that are passed to it anywhere."""
         self.wanted: set[tuple[str, str]] = set()
 
     def run(self, entry: str) -> Program:
@@ -58,6 +64,9 @@ class Assembler:
         call = _Qualified(self.project, self._module(main)).expression(call)
         for name in sorted(_free(call)):
             self._want(main, name)
+        for definition in self.found.values():
+            if isinstance(definition.node, ast.ClassDef):
+                add_constructor(definition.node, self.given.get((definition.module, definition.node.name), ()))
         self.naming.settle(main, self._merge())
         definitions = [self._renamed(d) for d in self._ordered()]
         for definition in definitions:
@@ -115,12 +124,27 @@ class Assembler:
             callees = recording.callees.get(getattr(node, "nf_id", -1)) if isinstance(node, ast.Call) else None
             if not callees or not isinstance(node, ast.Call):
                 continue
+            self._note_given(node, callees)
             free = [c for c in callees if getattr(c, "__self__", None) is None and not self.conventions.is_module(c)]
             paths = tuple(dict.fromkeys(self.conventions.path(c) for c in free))
             if any(paths):
                 text = ast.unparse(node.func)
                 known = self.counts.indirect.get(text, ())
                 self.counts.indirect[text] = tuple(dict.fromkeys((*known, *paths)))
+
+    def _note_given(self, node: ast.Call, callees: Iterable[Any]) -> None:
+        """What the user's classes are constructed with, by the names of the parameters that they inherit."""
+        called = node.args[0] if node.args and functools.partial in callees else None
+        values = self.observation.recording.values
+        kinds = values.get(getattr(called, "nf_id", -1), ()) if called is not None else callees
+        for kind in kinds:
+            while isinstance(kind, functools.partial):
+                kind = kind.func
+            if isinstance(kind, type) and self.conventions.path(kind) is None:
+                names = list(inspect.signature(kind.__init__).parameters)[1:]  # type: ignore[misc]
+                positional = len(node.args) - (called is not None)
+                found = self.given.setdefault((kind.__module__, kind.__qualname__), set())
+                found.update(names[:positional], (k.arg for k in node.keywords if k.arg))
 
     def _docstring(self) -> str:
         tree = self.project.main.tree
@@ -169,7 +193,15 @@ class Assembler:
                             alias.name if alias.asname else alias.name.split(".")[0],
                             "",
                         )
-        return found
+        return found | self._held_modules(file, index)
+
+    def _held_modules(self, file: SourceFile, index: Index) -> dict[str, tuple[str, str]]:
+        """Names that are assigned a module of the project: ``this = sys.modules[__name__]``."""
+        loaded = self.observation.modules.get(file.module)
+        held = {name: vars(loaded).get(name) for name in index.binders} if loaded is not None else {}
+        modules = {name: value.__name__ for name, value in held.items() if isinstance(value, ModuleType)}
+        assigned = (n for n in modules if all(isinstance(index.statements[i], ast.Assign) for i in index.binders[n]))
+        return {name: (modules[name], "") for name in assigned if self.project.owns(modules[name])}
 
     def _want(self, module: str, name: str) -> Owner | None:
         """Collect the definition of ``name`` as seen in ``module``, with all it needs, and tell its owner."""

@@ -20,16 +20,17 @@ from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
-from netferry.passes import ranges
+from netferry.passes import ranges, sizes
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
-from netferry.passes.layout.orders import is_identity
+from netferry.passes.layout.orders import between, is_identity
 from netferry.passes.layout.solve import Layout, solve
 from netferry.passes.promotion import promote
 from netferry.pivot.checker import require
 from netferry.pivot.program import Program
 from netferry.project import Project, load
 from netferry.weights.build import build_map
+from netferry.weights.places import places
 from netferry.weights.map import WeightMap
 from netferry.writer import HolePlace, Written, write
 
@@ -268,16 +269,21 @@ def migrate(
     reading = read(source, entry, call, inputs, prelude=prelude, static=static, progress=progress, tab=tab)
     clock = _Clock(progress)
     with clock.stage("passes", "laying out axes"):
-        found = solve(reading.observation.recording, keep_interface=layout == "source")
+        native = between(frameworks.get(reading.framework).channels_last, frameworks.get(to).channels_last)
+        found = solve(reading.observation.recording, keep_interface=layout == "source", native=native)
         program = apply_layout(reading.program.copy(), found)
+        if frameworks.get(to).explicit_sizes:
+            sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
         promote(program)
         ranges.mark(program)
     with clock.stage("write", "writing the target"):
-        written = write(program, frameworks.get(to).writing())
+        frontend, writing = frameworks.get(reading.framework).reading(), frameworks.get(to).writing()
+        tracked = getattr(frontend, "tracked", False) and hasattr(writing, "places")
+        sites = set(reading.observation.recording.instantiated.values()) if tracked else None
+        written = write(program, writing, sites)
     with clock.stage("weights", "mapping the weights"):
-        weight_map = build_map(
-            reading.observation, written, found, frameworks.get(reading.framework).reading(), reading.framework, to
-        )
+        placed = places(written, writing.places) if tracked else {}
+        weight_map = build_map(reading.observation, written, found, frontend, reading.framework, to, placed)
     made = Migration(
         reading,
         to,
@@ -309,9 +315,9 @@ def _verified(migration: Migration) -> list[Diagnostic]:
 
 
 def _notes(program: Program) -> list[Diagnostic]:
-    return [
-        Diagnostic("NF036", "info", site.file, site.line, site.column, message, "") for message, site in program.notes
-    ]
+    places = ((n, n.site) for n in program.notes)
+    found = (Diagnostic(n.code, n.severity, s.file, s.line, s.column, n.message) for n, s in places)
+    return list(dict.fromkeys(found))
 
 
 def _diagnostics(written: Written) -> list[Diagnostic]:

@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from netferry.diagnostics import Severity
+from netferry.narrowing import narrowed
 from netferry.ops import registry
 from netferry.ops.binding import Bound, CannotBind, bind, kind_holds
 from netferry.ops.core import INFERRED, REQUIRED, OpDef, Spelling
 from netferry.pivot.copying import copied
-from netferry.pivot.facts import Site, Tensor
+from netferry.pivot.facts import Note, Site, Tensor
 from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, constant, is_literal, literal
 
 MISSING = object()
@@ -54,11 +56,17 @@ class Conventions(Protocol):
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Translate a call that concerns the network's structure; MISSING when it is none."""
 
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
+        """Change the arguments of a call of the project's own code, where some mean nothing elsewhere."""
+
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Translate a statement that needs more than its expressions; None to go on."""
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """Translate reading an attribute of a module or layer; None to go on."""
+
+    def decided(self, reader: Reader, test: ast.expr) -> bool | None:
+        """The answer to a question that has only one outside the source framework, or None."""
 
     def foreign(self, value: Any) -> bool:
         """Whether a class has no meaning outside the source framework."""
@@ -74,7 +82,7 @@ class Counts:
     observed: int = 0
     assumed: int = 0
     holes: list[Hole] = field(default_factory=list)
-    notes: list[tuple[str, Site]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     indirect: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
     """What variables that hold classes or functions were seen to call, by the text of the callee."""
     made: dict[str, set[str]] = field(default_factory=dict)
@@ -97,6 +105,8 @@ class Reader(ast.NodeTransformer):
         """What the class being read extends, as far as it is known without running anything."""
         self.function: list[ast.AST] = []
         self.aliases: Mapping[str, tuple[str, str]] = {}
+        self.narrowed: dict[str, tuple[type, ...]] = {}
+        """The classes of variables, by the ``isinstance`` tests around."""
         self._testing = 0
         """Inside an annotation or an ``isinstance`` test, a class stands for itself, not for its constructor."""
 
@@ -136,9 +146,9 @@ class Reader(ast.NodeTransformer):
         found: list[Any] = self.facts.callees.get(getattr(node, "nf_id", -1), [])
         return found
 
-    def note(self, node: ast.AST, message: str) -> None:
+    def note(self, node: ast.AST, message: str, code: str = "NF036", severity: Severity = "info") -> None:
         """Note a change that does not concern what the network computes."""
-        self.counts.notes.append((message, self.site(node)))
+        self.counts.notes.append(Note(message, self.site(node), code, severity))
 
     def hole(self, node: ast.expr, reason: str, hint: str = "") -> Hole:
         """Mark a call as untranslatable."""
@@ -161,6 +171,7 @@ class Reader(ast.NodeTransformer):
             return self._unobserved(node)
         paths = list(dict.fromkeys(self._path(c) for c in callees))
         if paths == [None]:
+            self.conventions.plain_call(self, node, callees)
             self._mark_partial(node, callees)
             node.nf_plain = self._plain_arguments(node, callees)  # type: ignore[attr-defined]
             self.generic_visit(node)
@@ -188,6 +199,16 @@ class Reader(ast.NodeTransformer):
         node.target = self.visit(node.target)
         node.iter = self._members(node.iter)
         node.body = _flat(self.visit(s) for s in node.body)
+        node.orelse = _flat(self.visit(s) for s in node.orelse)
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        outer = self.narrowed
+        inner = outer | narrowed(node.test, self.static)
+        node.test = self.visit(node.test)
+        self.narrowed = inner
+        node.body = _flat(self.visit(s) for s in node.body)
+        self.narrowed = outer
         node.orelse = _flat(self.visit(s) for s in node.orelse)
         return node
 
@@ -506,6 +527,13 @@ class Reader(ast.NodeTransformer):
         self.counts.observed = before
         return made
 
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        answer = self.conventions.decided(self, node.test)
+        if answer is not None:
+            return self.visit(node.body if answer else node.orelse)  # type: ignore[no-any-return]
+        self.generic_visit(node)
+        return node
+
     # -- names and attributes ------------------------------------------------------------------------------------
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
@@ -567,6 +595,18 @@ class Reader(ast.NodeTransformer):
             if made is not None:
                 return made
         return super().visit(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST:
+        """``x.add_(y)``: a tensor that is changed in place is a new one of the same name elsewhere."""
+        self.generic_visit(node)
+        owner: ast.expr | None = node.value
+        while isinstance(owner, Op) and getattr(owner, "inplace", False) and not owner.name.startswith("init_"):
+            owner = next(iter(k.value for k in owner.operands), None)
+        if owner is node.value or not isinstance(owner, ast.Name | ast.Attribute):
+            return node
+        target = copied(owner)
+        target.ctx = ast.Store()
+        return _replace_statement(ast.Assign([target], node.value), node)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         target = node.target

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from netferry.pivot.program import Import
 
-_MODULES = ("functools", "math", "typing")
+_MODULES = ("functools", "math", "typing", "warnings")
 _SHORT = (("functools", "partial"), ("typing", "Any"))
 """What people import by name."""
 

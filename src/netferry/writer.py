@@ -6,8 +6,7 @@ import ast
 import subprocess
 import sys
 import textwrap
-import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -19,10 +18,13 @@ from netferry.passes import leftovers
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 from netferry.pivot.render import Renderer
+from netferry.supports import Supports
 
 _ADAPTERS = 1 << 40
 """First id of the ops that adapters hold, which no node of the source has."""
 _CALLEE = "__callee__"
+MADE = "__netferry_made__"
+"""What code that reports its layers calls with a site's number and the layer."""
 
 
 class Conventions(Protocol):
@@ -57,17 +59,21 @@ class LayerPlace:
 class Lowering(ast.NodeTransformer):
     """Replaces pivot nodes by expressions of the target."""
 
-    def __init__(self, conventions: Conventions, holes: list[Hole], program: Program) -> None:
+    def __init__(
+        self, conventions: Conventions, holes: list[Hole], program: Program, instantiated: Collection[int] | None = None
+    ) -> None:
+        self.instantiated = instantiated
+        """Sites whose classes' instances are to be reported when the code runs, beside stock layers; None: no report."""
         self.conventions = conventions
         self.holes = holes
         self.source = program.source
-        self.supports: dict[str, None] = {}
         self.layers: dict[int, LayerPlace] = {}
         self.places: dict[str, LayerPlace] = {}
         self.bases: dict[str, LayerPlace] = {}
         self.adapters: dict[callables.Key, callables.Adapter] = {}
         self.legalisations = frameworks.legalisations(conventions.name)
         self.taken = _bound_names(program, ())
+        self.supports = Supports(conventions.name, self.taken | {i.alias for i in program.imports})
         self.adapted = callables.adapted(program, self._native)
 
     def visit_Op(self, node: Op) -> ast.expr:
@@ -103,22 +109,8 @@ class Lowering(ast.NodeTransformer):
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
         self.generic_visit(node)
-        self._need_support(node)
-        result = lower(node, self.conventions.name)
+        result = lower(node, self.conventions.name, self.supports.apply)
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
-
-    def _need_support(self, node: Op) -> None:
-        op = registry.get(node.name)
-        attributes = {k.arg: k.value for k in node.attributes if k.arg}
-        spelling = choose(op, self.conventions.name, attributes, layer=node.layer)
-        if spelling.support:
-            self.need(spelling.support)
-
-    def need(self, name: str) -> None:
-        """Note that the file must carry a support definition, and those it needs in turn."""
-        for required in getattr(registry.support(name), "requires", ()):
-            self.need(required)
-        self.supports.setdefault(name)
 
     def visit_LayerCall(self, node: LayerCall) -> ast.expr:
         made = self.conventions.layer_call(node)
@@ -164,9 +156,7 @@ class Lowering(ast.NodeTransformer):
     def _own(self, op: OpDef, spelling: Spelling) -> ast.expr:
         """The target's callable, in a ``functools.partial`` where its defaults differ from the source's."""
         attributes = callables.source_defaults(op, spelling)
-        target = choose(op, self.conventions.name, attributes, layer=spelling.layer)
-        if target.support:
-            self.need(target.support)
+        target = self.supports.apply(choose(op, self.conventions.name, attributes, layer=spelling.layer))
         if target.template:
             made = ast.parse(target.template, mode="eval").body
             assert isinstance(made, ast.Call)
@@ -219,6 +209,8 @@ class Lowering(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         partials: list[Op] = getattr(node, "nf_partial", [])
         self.generic_visit(node)
+        if self.instantiated and (number := getattr(node, "nf_id", -1)) in self.instantiated:
+            return self._reported(node, number)
         if not partials or callables.key_of(partials[0]) in self.adapted:
             return node
         made = self.visit(partials[0])
@@ -308,7 +300,6 @@ def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None
     message = ast.Call(ast.Name("NotImplementedError", ast.Load()), [constant(text)], [])
     made = ast.Raise(message, None)
     made.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
-    lines = textwrap.dedent(" " * getattr(statement, "col_offset", 0) + original).splitlines()
     made.nf_comment = _commented(original)  # type: ignore[attr-defined]
     return [made]
 
@@ -383,11 +374,17 @@ class Written:
     """Attributes that the target class reserves: ``Class.name`` -> new name."""
     names: dict[str, str]
     """Definitions of the source, ``module.name`` -> what they are called here."""
+    reporting: tuple[str, str] | None = None
+    """Code and call that report every layer with its site."""
 
 
-def write(program: Program, conventions: Conventions) -> Written:
-    """The whole output file, formatted; raises ValueError when it is not valid Python (never written then)."""
+def write(program: Program, conventions: Conventions, instantiated: Collection[int] | None = None) -> Written:
+    """The whole output file, formatted; raises ValueError when it is not valid Python (never written then).
+
+    With ``instantiated``, the code is also written so that it reports its layers, those of these sites included.
+    """
     program = conventions.prepare(program)
+    reporting = None if instantiated is None else _reporting(program.copy(), conventions, instantiated)
     lowering = Lowering(conventions, list(program.holes), program)
     call = Renderer().expression(lowering.visit(program.construction))
     code = _code(program, conventions, lowering)
@@ -404,7 +401,17 @@ def write(program: Program, conventions: Conventions) -> Written:
         lowering.bases,
         dict(program.renamed),
         dict(program.names),
+        reporting,
     )
+
+
+def _reporting(program: Program, conventions: Conventions, instantiated: Collection[int]) -> tuple[str, str]:
+    """The code and the call that build the network and tell what each site made."""
+    lowering = Lowering(conventions, [], program, instantiated)
+    call = Renderer().expression(lowering.visit(program.construction))
+    code = _code(program, conventions, lowering, formatted=False)
+    call, imports = conventions.imports(call, _bound_names(program, ()))
+    return "\n".join([code, *imports]), call
 
 
 def _places(holes: Iterable[Hole]) -> list[HolePlace]:
@@ -416,7 +423,7 @@ def _places(holes: Iterable[Hole]) -> list[HolePlace]:
     return found
 
 
-def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str:
+def _code(program: Program, conventions: Conventions, lowering: Lowering, *, formatted: bool = True) -> str:
     renderer = Renderer()
     texts: list[str] = []
     for definition in program.definitions:
@@ -424,7 +431,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str
         node = Holes(renderer).visit(node)
         node = node[0] if isinstance(node, list) else node
         texts.append(definition.lead + renderer.statement(node, ""))
-    supports = [registry.support(n).code[conventions.name].strip() for n in lowering.supports]
+    supports = lowering.supports.code()
     adapters = [a.code() for a in lowering.adapters.values()]
     body = "\n\n\n".join([*supports, *adapters, *texts])
     taken = _bound_names(program, supports)
@@ -435,7 +442,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering) -> str
     lines += [*more, *stdlib.missing(used, program.imports)]
     head = [program.docstring] if program.docstring else []
     text = "\n".join([*head, *sorted(set(lines + imports)), "", "", body]) + "\n"
-    return format_code(text, program.width)
+    return format_code(text, program.width) if formatted else text
 
 
 def _bound_names(program: Program, supports: Iterable[str]) -> set[str]:

@@ -164,3 +164,35 @@ def test_initial_values_in_few_words() -> None:
     assert "RandomNormal(stddev=1 / 300)" in made.code
     assert "keras.random.normal((1, 4), 0.0, 0.02)" in made.code
     assert made.verification.passed
+
+
+CLASHING = '''class ConstantPadding(nn.Module):
+    def forward(self, x):
+        max_pool = x * 2
+        return F.max_pool2d(max_pool, 2, ceil_mode=True)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.doubled = ConstantPadding()
+        self.pool = nn.MaxPool2d(3, 2, padding=1)
+
+    def forward(self, x):
+        return self.pool(self.doubled(x))
+'''
+
+
+@pytest.mark.parametrize("to", TARGETS)
+def test_definitions_of_the_file_keep_their_names(to: str) -> None:
+    made = migrated(CLASHING, to, "2x3x7x9")
+    assert "class ConstantPadding_(" in made.code and "ConstantPadding_(1, " in made.code
+    assert "def max_pool_(" in made.code and "return max_pool_(max_pool, 2, ceil_mode=True)" in made.code
+    assert made.verification.passed, made.verification.reason
+
+
+@pytest.mark.parametrize("name", ["AdaptiveAveragePooling", "MaxPooling", "ConstantPadding", "PReLU"])
+def test_definitions_that_files_carry_can_be_saved(name: str) -> None:
+    from netferry.ops import registry
+
+    assert "def get_config(self):" in registry.support(name).code["keras"]

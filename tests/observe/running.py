@@ -35,6 +35,12 @@ class Probe:
     def layer_path(self, instance: Any) -> str | None:
         return "numpy.Double" if isinstance(instance, Double) else None
 
+    def tensor_path(self, attribute: str) -> str:
+        return f"numpy.ndarray.{attribute}"
+
+    def is_module(self, value: Any) -> bool:
+        return isinstance(value, Double)
+
 
 class Run:
     """A finished run: its names, and what was recorded at each node."""

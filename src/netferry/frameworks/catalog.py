@@ -19,6 +19,11 @@ class Framework:
     package: str
     module: str
     extra: str
+    channels_last: bool
+    """Whether its convolutions want the channels of images last."""
+
+    explicit_sizes: bool = False
+    """Whether its layers must be told the sizes of what they are called with."""
 
     def _load(self, module: str) -> Any:
         require(self.module, self.title, self.extra)
@@ -49,10 +54,14 @@ class Framework:
 
 
 _FRAMEWORKS = {
-    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch"),
-    "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow"),
-    "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow"),
+    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True),
+    "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True),
+    "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
 }
+
+
+_SOURCES = (("torch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"))
+"""What a file imports, and what it is then written in; the first that fits decides."""
 
 
 def get(name: str) -> Framework:
@@ -73,11 +82,13 @@ def detect(project: Any) -> str:
     from netferry.project.names import imported_packages
 
     found = imported_packages(project.main.tree)
-    for package, name in (("torch", "torch"),):
+    for package, name in _SOURCES:
         if package in found:
             return name
-    if any("torch" in imported_packages(f.tree) for f in project.files):
-        return "torch"
+    everywhere = {name for f in project.files for name in imported_packages(f.tree)}
+    for package, name in _SOURCES:
+        if package in everywhere:
+            return name
     raise failure("NF015", f"{project.main.path.name} imports no framework that can be read", file=project.main.path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -48,13 +49,31 @@ class Probe(Protocol):
     def layer_path(self, instance: Any) -> str | None:
         """The path of a stock layer's class when ``instance`` is one; None for anything else."""
 
+    def tensor_path(self, attribute: str) -> str:
+        """The path of an attribute or method of tensors."""
+
+    def is_module(self, value: Any) -> bool:
+        """Whether a value is a network or layer instance."""
+
 
 @dataclass(slots=True)
 class _Frame:
     node: int
     function: Any
+    serial: int
+    body: int
     args: list[Any] = field(default_factory=list)
     kwargs: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A call under way: its node, its number among all calls, what body it stands in, and the instance called."""
+
+    node: int
+    serial: int
+    body: int
+    instance: int = 0
 
 
 @dataclass
@@ -67,6 +86,12 @@ class Recording:
     by_node: dict[int, list[Event]] = field(default_factory=dict)
     instances: dict[int, Any] = field(default_factory=dict)
     constructed: dict[int, int] = field(default_factory=dict)
+    instantiated: dict[int, int] = field(default_factory=dict)
+    """Instance of a class of the user's -> the node that made it."""
+    chains: dict[int, tuple[Link, ...]] = field(default_factory=dict)
+    """Instance -> the calls within which it was made, outermost first, the one that made it last."""
+    within: dict[int, list[tuple[Link, ...]]] = field(default_factory=dict)
+    """Node of a number read from a sequence -> the calls within which it was, each time."""
     executed: set[int] = field(default_factory=set)
     inputs: list[Tensor] = field(default_factory=list)
     outputs: Any = None
@@ -83,29 +108,48 @@ class Recorder:
         self.probe = probe
         self.recording = Recording()
         self.active = True
+        self._calls = 0
         self._stack: list[_Frame] = []
         self._alive: list[Any] = []
         self._tensors: dict[int, Tensor] = {}
+        self._displays: dict[int, tuple[int, int, Any]] = {}
+        """Identity of a list -> where it was first an argument, of which call, and the list (kept, so that it stays)."""
 
     # -- calls ---------------------------------------------------------------------------------------------------
 
     def callee(self, node: int, function: Any) -> Any:
         """A call begins: ``function`` is about to get its arguments."""
         if self.active:
-            self._stack.append(_Frame(node, function))
+            self._calls += 1
+            self._stack.append(_Frame(node, function, self._calls, id(sys._getframe(1))))
         return function
 
     def argument(self, node: int, value: Any) -> Any:
         """A positional argument."""
         if self.active:
             self._stack[-1].args.append(value)
+            self._display(node, value)
         return value
 
     def keyword(self, node: int, name: str, value: Any) -> Any:
         """A keyword argument."""
         if self.active:
             self._stack[-1].kwargs[name] = value
+            self._display(node, value)
         return value
+
+    def _display(self, node: int, value: Any) -> None:
+        """Remember where a list of numbers was first handed on: it may arrive at a call elsewhere."""
+        if type(value) in (list, tuple) and value and all(type(v) is int for v in value):
+            self._displays.setdefault(id(value), (node, self._stack[-1].node, value))
+
+    def _origins(self, node: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, int]:
+        found: dict[int | str, int] = {}
+        for key, value in (*enumerate(args), *kwargs.items()):
+            origin = self._displays.get(id(value))
+            if origin is not None and origin[1] != node:
+                found[key] = origin[0]
+        return found
 
     def starred(self, node: int, values: Iterable[Any]) -> Any:
         """A starred argument."""
@@ -144,6 +188,11 @@ class Recorder:
         layer = self.probe.layer_path(value) if isinstance(frame.function, type) else None
         if layer is not None:
             recording.constructed[id(value)] = frame.node
+        elif isinstance(frame.function, type) and self.probe.is_module(value):
+            recording.instantiated[id(value)] = frame.node
+            self._alive.append(value)
+        if layer is not None or id(value) in recording.instantiated:
+            recording.chains[id(value)] = tuple(self._link(f) for f in (*self._stack, frame))
         path = self.probe.layer_path(frame.function)
         if path is not None:
             self.event(frame.node, path, tuple(frame.args), frame.kwargs, value, instance=frame.function)
@@ -157,6 +206,10 @@ class Recorder:
             args = (receiver, *args)
         self.event(frame.node, path, args, frame.kwargs, value)
 
+    def _link(self, frame: _Frame) -> Link:
+        instance = id(frame.function) if self.probe.is_module(frame.function) else 0
+        return Link(frame.node, frame.serial, frame.body, instance)
+
     def event(
         self, node: int | None, path: str, args: tuple[Any, ...], kwargs: Mapping[str, Any], result: Any,
         instance: Any = None,
@@ -169,7 +222,7 @@ class Recorder:
             recording.instances[identity] = instance
         event = Event(
             len(recording.events), node, path, self.facts(args), self.facts(dict(kwargs)), self.facts(result), identity,
-            recording.constructed.get(identity) if identity is not None else None,
+            recording.constructed.get(identity) if identity is not None else None, self._origins(node, args, kwargs),
         )  # fmt: skip
         recording.events.append(event)
         if node is not None:
@@ -193,7 +246,9 @@ class Recorder:
         if self.active:
             self._keep(node, value)
             if self.probe.is_tensor(owner):
-                self.event(node, self.probe.path(type(owner)) or "", (owner,), {"attribute": name}, value)
+                self.event(
+                    node, self.probe.path(type(owner)) or "", (owner,), {"attribute": self.probe.tensor_path(name)}, value
+                )
         return value
 
     def subscript(self, node: int, owner: Any, index: Any) -> Any:
@@ -201,6 +256,9 @@ class Recorder:
         value = owner[index]
         if self.active:
             self._keep(node, value)
+            if type(value) is int and len(kept := self.recording.within.setdefault(node, [])) < _LIMIT:
+                here = Link(node, 0, id(sys._getframe(1)))
+                kept.append((*map(self._link, self._stack), here))
             if self.probe.is_tensor(owner):
                 self.event(node, "operator.getitem", (owner, index), {}, value)
         return value

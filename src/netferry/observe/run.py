@@ -38,6 +38,9 @@ class Frontend(Probe, Protocol):
     def defining_modules(self, network: Any) -> set[str]:
         """The Python modules that define the classes of a network's parts."""
 
+    def seen(self, network: Any) -> tuple[Any, Any] | None:
+        """The inputs and outputs of a network that was already applied while it was built; None otherwise."""
+
     def set_training(self, network: Any, training: bool) -> None:
         """Switch a network between training and inference."""
 
@@ -175,6 +178,10 @@ def _forward(
 ) -> None:
     args, kwargs = frontend.arguments(specs)
     recording = recorder.recording
+    applied = frontend.seen(network)
+    if applied is not None:
+        recording.inputs, recording.outputs = list(_flatten(recorder.facts(applied[0]))), recorder.facts(applied[1])
+        return
     recording.inputs = list(_flatten(recorder.facts([args, kwargs])))
     frontend.set_training(network, False)
     try:

@@ -38,8 +38,8 @@ def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
     ]
 
 
-def _in_keras(package: str, name: str, signature: str) -> list[Spelling]:
-    return [keras_layer(package, name, signature, ignore=("noise_shape", "seed"))]
+def _in_keras(package: str, name: str, signature: str, *ignored: str) -> list[Spelling]:
+    return [keras_layer(package, name, signature, ignore=(*ignored, "seed"))]
 
 
 _OUTSIDE_TRAINING = {"rate": 0.3, "training": False}
@@ -47,8 +47,8 @@ _LAYERS = on_keras(lambda package: _in_keras(package, "Dropout", "rate, noise_sh
 register(
     OpDef(
         "dropout",
-        "x, *, rate=0.5, training=True",
-        "Sets random values to zero in training, and scales up the others.",
+        "x, *, rate=0.5, training=True, noise_shape=None",
+        "Sets random values to zero in training, and scales up the others; those along axes of noise 1 together.",
         layout="dropout",
         reference=_reference,
         spellings={
@@ -112,7 +112,7 @@ def alpha_dropout(x, rate, training=False):
 )
 _ALPHA = on_keras(
     lambda package: [
-        *_in_keras(package, "AlphaDropout", "rate, noise_shape=None, seed=None"),
+        *_in_keras(package, "AlphaDropout", "rate, noise_shape=None, seed=None", "noise_shape"),
         supported("alpha_dropout", "x, rate, training=False", positional=2),
     ]
 )

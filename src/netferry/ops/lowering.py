@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from netferry.frameworks import DTYPE_PREFIXES, legalisations
@@ -45,8 +45,8 @@ def _applies(op: OpDef, spelling: Spelling, attributes: Mapping[str, ast.expr]) 
     return True
 
 
-def lower(node: Op, framework: str) -> ast.expr:
-    """The call (or expression) of ``framework`` for ``node``.
+def lower(node: Op, framework: str, change: Callable[[Spelling], Spelling] = lambda spelling: spelling) -> ast.expr:
+    """The call (or expression) of ``framework`` for ``node``; ``change`` may alter the spelling chosen.
 
     Operand and attribute expressions are used as they are: layout and legalisation have run before.
 
@@ -56,7 +56,7 @@ def lower(node: Op, framework: str) -> ast.expr:
     op = registry.get(node.name)
     attributes = {k.arg: k.value for k in node.attributes if k.arg}
     operands = {k.arg: k.value for k in node.operands if k.arg}
-    spelling = choose(op, framework, attributes, layer=node.layer)
+    spelling = change(choose(op, framework, attributes, layer=node.layer))
     attributes = {name: _idiom(name, value, framework) for name, value in attributes.items()}
     if spelling.template and (node.indirect is None or "{" in spelling.template):
         return _fill(op, spelling, operands, attributes)
@@ -195,6 +195,8 @@ def _is_own_default(value: ast.expr, parameter: Parameter) -> bool:
 
 def _same(a: Any, b: Any) -> bool:
     """Whether ``a`` means the default ``b``; one number for all axes means a tuple of it."""
+    if isinstance(a, tuple) and len(a) > 1 and isinstance(b, int) and not isinstance(b, bool):
+        return all(type(item) is int and item == b for item in a)
     if isinstance(a, bool) or isinstance(b, bool) or not isinstance(a, int | float):
         return type(a) is type(b) and bool(a == b)
     if isinstance(b, tuple):
@@ -296,6 +298,14 @@ class _Once(ast.NodeTransformer):
         self._names[node.id] = name
         self._taken.add(name)
         return ast.NamedExpr(ast.Name(name, ast.Store()), value)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        """An item of a tuple that is written out is that item."""
+        self.generic_visit(node)
+        match node:
+            case ast.Subscript(value=ast.Tuple(elts=items), slice=ast.Constant(value=int(index))):
+                return items[index]
+        return node
 
 
 def dotted(path: str) -> ast.expr:

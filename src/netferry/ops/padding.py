@@ -283,7 +283,7 @@ register(
         "pad_axes",
         "x, *, pads, mode='constant', value=None",
         "Pads every axis by its pair of numbers.",
-        layout="opaque",
+        layout="pads",
         reference=_pad,
         spellings={
             "tensorflow": _named_modes(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
@@ -201,30 +202,46 @@ def lp_pool(x, norm_type, kernel_size, stride=None, ceil_mode=False):
 ''',
     requires=("average_pool",),
 )
-for _name, _reduce in (("adaptive_average_pool", "mean"), ("adaptive_max_pool", "max")):
+_WINDOWS = """for axis, count in enumerate({size}, start=1):
+    size, count = x.shape[axis], count or x.shape[axis]
+    x = keras.ops.swapaxes(x, 0, axis)
+    windows = [x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)]
+    x = keras.ops.swapaxes(keras.ops.stack([keras.ops.{reduce}(w, axis=0) for w in windows]), 0, axis)
+return x
+"""
+for _kind, _reduce in (("Average", "mean"), ("Max", "max")):
+    _doc = f"{_kind} pooling of channels-last data by as many windows as `output_size` says, which may overlap."
     keras_support(
-        _name,
+        f"adaptive_{_kind.lower()}_pool",
         f'''
-def {_name}(x, output_size):
-    """Pool channels-last data with as many windows as ``output_size`` says, overlapping where it does not divide."""
-    for axis, count in pooling_options(x, output_size):
-        size = x.shape[axis]
-        if count is None or count == size:
-            continue
-        index = (slice(None),) * axis
-        cells = [x[(*index, slice(i * size // count, -(-(i + 1) * size // count)))] for i in range(count)]
-        x = keras.ops.concatenate([keras.ops.{_reduce}(cell, axis=axis, keepdims=True) for cell in cells], axis=axis)
-    return x
+def adaptive_{_kind.lower()}_pool(x, output_size):
+    """{_doc}"""
+{textwrap.indent(_WINDOWS.format(size="output_size", reduce=_reduce), "    ")}
 ''',
-        requires=("pooling_options",),
+    )
+    keras_support(
+        f"Adaptive{_kind}Pooling",
+        f'''
+class Adaptive{_kind}Pooling(keras.layers.Layer):
+    """{_doc}"""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = output_size
+
+    def call(self, x):
+{textwrap.indent(_WINDOWS.format(size="self.output_size", reduce=_reduce), "        ")}
+''',
     )
 
 
-layer_calling("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.")
-layer_calling("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or a divisor of its own.")
-layer_calling("PowerAveragePooling", "lp_pool", "The p-norm of every window.")
-layer_calling("AdaptiveAveragePooling", "adaptive_average_pool", "Average pooling to a given output size.")
-layer_calling("AdaptiveMaxPooling", "adaptive_max_pool", "Max pooling to a given output size.")
+_MAX = "kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False"
+_MEAN = "kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None"
+layer_calling("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.", _MAX)
+layer_calling("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or an own divisor.", _MEAN)
+layer_calling(
+    "PowerAveragePooling", "lp_pool", "The p-norm of every window.", "norm_type, kernel_size, stride=None, ceil_mode=False"
+)
 
 # -- declarations ------------------------------------------------------------------------------------------------------
 

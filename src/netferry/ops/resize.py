@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 # -- interpolation -----------------------------------------------------------------------------------------------------
 
 
-def _cubic(distance: Array) -> Array:
+def cubic(distance: Array) -> Array:
     """The cubic convolution kernel with the coefficient -0.75."""
     d = np.abs(distance)
     near = (1.25 * d - 2.25) * d * d + 1
@@ -43,7 +43,7 @@ def _matrix(size: int, count: int, factor: float | None, mode: str, align_corner
     for row, place in zip(matrix, places, strict=True):
         low = math.floor(place)
         for tap in range(low - 1, low + 3):
-            weight = _cubic(place - tap) if mode == "bicubic" else max(0.0, 1 - abs(place - tap))
+            weight = cubic(place - tap) if mode == "bicubic" else max(0.0, 1 - abs(place - tap))
             row[min(max(tap, 0), size - 1)] += weight
     return matrix
 
@@ -127,8 +127,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=F
 )
 
 
-layer_calling("Interpolation", "interpolate", "Resizes the spatial axes of channels-last data.")
 _REST = "size=None, scale_factor=None, mode='nearest', align_corners=None, recompute_scale_factor=None"
+layer_calling("Interpolation", "interpolate", "Resizes the spatial axes of channels-last data.", _REST)
 _SIZES = "size=None, scale_factor=None"
 _BILINEAR = {"mode": "bilinear", "align_corners": True}
 _NEAREST = {"mode": "nearest", "align_corners": None}
@@ -277,7 +277,7 @@ for _name, _title, _function, _argument, _attribute, _reference, _shape in (
         if _attribute == "groups"
         else "Moves values between channels and space."
     )
-    layer_calling(_title, _function, _doc)
+    layer_calling(_title, _function, _doc, _attribute)
     _spelled = [support_layer(_title, _attribute), supported(_function, f"x, {_attribute}", positional=2)]
     _maps = {_argument: _attribute, "input": "x"}
     register(

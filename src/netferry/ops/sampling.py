@@ -12,6 +12,7 @@ from netferry.ops.core import Case, OpDef, Spelling
 from netferry.ops.forms import supported
 from netferry.ops.layer_forms import functional, support_layer, torch_layer
 from netferry.ops.registry import register
+from netferry.ops.resize import cubic
 from netferry.ops.shared import keras_support, layer_calling
 
 Array = np.ndarray[Any, Any]
@@ -27,48 +28,46 @@ def _reflected(place: float, low: float, high: float) -> float:
     return low + rest if turns % 2 == 0 else high - rest
 
 
-def _place(value: float, size: int, padding_mode: str, align: bool) -> float:
-    """From [-1, 1] to pixels."""
-    place = (value + 1) / 2 * (size - 1) if align else ((value + 1) * size - 1) / 2
+def _bounded(place: float, size: int, padding_mode: str, align: bool) -> float:
     if padding_mode == "reflection":
         place = _reflected(place, 0, size - 1) if align else _reflected(place, -0.5, size - 0.5)
     return place if padding_mode == "zeros" else min(max(place, 0.0), size - 1.0)
 
 
-def _sampled(image: Array, y: float, x: float, mode: str) -> Array:
-    """One value per channel; what is outside counts as zero."""
-    height, width = image.shape[1:]
-    total = np.zeros(image.shape[0])
-    taps = (
-        [(round(y), round(x))]
-        if mode == "nearest"
-        else product(*((int(np.floor(p)), int(np.floor(p)) + 1) for p in (y, x)))
-    )
-    for i, j in taps:
-        weight = 1.0 if mode == "nearest" else (1 - abs(y - i)) * (1 - abs(x - j))
-        if 0 <= i < height and 0 <= j < width:
-            total = total + weight * image[:, i, j]
-    return total
+def _taps(value: float, size: int, mode: str, padding_mode: str, align: bool) -> dict[int, float]:
+    """The pixels of one axis that a place in [-1, 1] takes, with their weights; what is outside counts as zero."""
+    place = (value + 1) / 2 * (size - 1) if align else ((value + 1) * size - 1) / 2
+    if mode != "bicubic":
+        place = _bounded(place, size, padding_mode, align)
+    if mode == "nearest":
+        return {round(place): 1.0} if 0 <= round(place) < size else {}
+    found: dict[int, float] = {}
+    for tap in range(int(np.floor(place)) - 1, int(np.floor(place)) + 3):
+        weight = float(cubic(np.array(place - tap))) if mode == "bicubic" else max(0.0, 1 - abs(place - tap))
+        index = round(_bounded(tap, size, padding_mode, align))
+        if 0 <= index < size:
+            found[index] = found.get(index, 0.0) + weight
+    return found
 
 
 def _grid_sample(
     x: Array, grid: Array, *, mode: str = "bilinear", padding_mode: str = "zeros", align_corners: bool | None = None
 ) -> Array:
-    height, width = x.shape[2:]
-    out = np.zeros((*x.shape[:2], *grid.shape[1:3]))
-    for b, i, j in product(*map(range, grid.shape[:3])):
-        column = _place(grid[b, i, j, 0], width, padding_mode, bool(align_corners))
-        row = _place(grid[b, i, j, 1], height, padding_mode, bool(align_corners))
-        out[b, :, i, j] = _sampled(x[b], row, column, mode)
+    out = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
+    for b, *at in product(*map(range, grid.shape[:-1])):
+        values, sizes = grid[b, *at][::-1], x.shape[2:]
+        axes = [_taps(v, n, mode, padding_mode, bool(align_corners)) for v, n in zip(values, sizes, strict=True)]
+        for taps in product(*(axis.items() for axis in axes)):
+            weight = np.prod([w for _, w in taps])
+            out[b, :, *at] += weight * x[b, :, *(i for i, _ in taps)]
     return out
 
 
 keras_support(
-    "grid_places",
+    "grid_bounds",
     '''
-def grid_places(values, size, padding_mode, align_corners):
-    """From coordinates in [-1, 1] to pixels of an axis; all modes but zeros stay inside."""
-    places = (values + 1) / 2 * (size - 1) if align_corners else ((values + 1) * size - 1) / 2
+def grid_bounds(places, size, padding_mode, align_corners):
+    """Places of an axis led back into it; those of the mode zeros stay."""
     if padding_mode == "reflection":
         low, high = (0, size - 1) if align_corners else (-0.5, size - 0.5)
         span = max(high - low, 1e-9)
@@ -78,49 +77,58 @@ def grid_places(values, size, padding_mode, align_corners):
 ''',
 )
 keras_support(
-    "pixels_at",
+    "grid_taps",
     '''
-def pixels_at(x, rows, columns):
-    """The pixels of channels-last images at whole places; zero where these are outside."""
-    height, width = x.shape[1], x.shape[2]
-    inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
-    index = keras.ops.clip(rows, 0, height - 1) * width + keras.ops.clip(columns, 0, width - 1)
-    flat = keras.ops.reshape(x, (keras.ops.shape(x)[0], height * width, x.shape[3]))
-    index = keras.ops.reshape(keras.ops.cast(index, "int32"), (keras.ops.shape(x)[0], -1, 1))
-    found = keras.ops.reshape(keras.ops.take_along_axis(flat, index, axis=1), (*rows.shape, x.shape[3]))
-    return found * keras.ops.cast(inside, x.dtype)[..., None]
+def grid_taps(places, size, mode, padding_mode, align_corners):
+    """The entries of an axis that samples at places in [-1, 1] take, and their weights: zero outside."""
+    places = (places + 1) / 2 * (size - 1) if align_corners else ((places + 1) * size - 1) / 2
+    if mode != "bicubic":
+        places = grid_bounds(places, size, padding_mode, align_corners)
+    low = keras.ops.floor(places)
+    t = places - low
+    if mode == "nearest":
+        taps = [(keras.ops.round(places), keras.ops.ones_like(places))]
+    elif mode == "bicubic":
+        near = lambda d: (1.25 * d - 2.25) * d * d + 1
+        far = lambda d: ((-0.75 * d + 3.75) * d - 6) * d + 3
+        taps = [(low - 1, far(1 + t)), (low, near(t)), (low + 1, near(1 - t)), (low + 2, far(2 - t))]
+        taps = [(grid_bounds(index, size, padding_mode, align_corners), weight) for index, weight in taps]
+    else:
+        taps = [(low, 1 - t), (low + 1, t)]
+    inside = [keras.ops.cast((index >= 0) & (index < size), t.dtype) for index, _ in taps]
+    whole = [keras.ops.cast(keras.ops.clip(index, 0, size - 1), "int32") for index, _ in taps]
+    return [(index, weight * mask) for index, (_, weight), mask in zip(whole, taps, inside)]
 ''',
+    requires=("grid_bounds",),
 )
 keras_support(
     "grid_sample",
     '''
 def grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False):
-    """Sample channels-last images at places (column, row) in [-1, 1]; modes bilinear and nearest."""
-    columns = grid_places(grid[..., 0], x.shape[2], padding_mode, align_corners)
-    rows = grid_places(grid[..., 1], x.shape[1], padding_mode, align_corners)
-    if mode == "nearest":
-        return pixels_at(x, keras.ops.round(rows), keras.ops.round(columns))
-    top, left = keras.ops.floor(rows), keras.ops.floor(columns)
-    down, right = (rows - top)[..., None], (columns - left)[..., None]
-    upper = pixels_at(x, top, left) * (1 - right) + pixels_at(x, top, left + 1) * right
-    lower = pixels_at(x, top + 1, left) * (1 - right) + pixels_at(x, top + 1, left + 1) * right
-    return upper * (1 - down) + lower * down
+    """Sample channels-last data at places in [-1, 1], given from the last axis to the first.
+
+    Modes: bilinear, nearest, bicubic (coefficient -0.75); padding modes: zeros, border, reflection.
+    """
+    batch, sizes, channels = keras.ops.shape(x)[0], x.shape[1:-1], x.shape[-1]
+    flat, places = keras.ops.reshape(x, (batch, -1, channels)), keras.ops.reshape(grid, (batch, -1, len(sizes)))
+    taps = [(0, 1)]
+    for axis, size in enumerate(sizes, start=1):
+        found = grid_taps(places[..., -axis], size, mode, padding_mode, align_corners)
+        taps = [(i * size + index, w * weight) for i, w in taps for index, weight in found]
+    samples = sum(keras.ops.take_along_axis(flat, i[..., None], axis=1) * w[..., None] for i, w in taps)
+    return keras.ops.reshape(samples, (batch, *grid.shape[1:-1], channels))
 ''',
-    requires=("grid_places", "pixels_at"),
+    requires=("grid_taps",),
 )
 _GRID_OPTIONS = "mode='bilinear', padding_mode='zeros', align_corners=None"
-_GRID = supported(
-    "grid_sample",
-    f"x, grid, {_GRID_OPTIONS}",
-    positional=2,
-    when={"mode": lambda mode: mode in ("bilinear", "nearest")},
-)
+_GRID = supported("grid_sample", f"x, grid, {_GRID_OPTIONS}", positional=2)
 _IMAGES: dict[str, Any] = {"x": (2, 3, 5, 4), "grid": (2, 3, 6, 2)}
+_VOLUMES: dict[str, Any] = {"x": (2, 3, 5, 4, 6), "grid": (2, 3, 2, 1, 3)}
 register(
     OpDef(
         "grid_sample",
         f"x, grid, *, {_GRID_OPTIONS}",
-        "The values of images at places given by a grid.",
+        "The values of images or volumes at places given by a grid.",
         layout="channels",
         reference=_grid_sample,
         spellings={
@@ -130,11 +138,13 @@ register(
         },
         cases=[
             *(
-                Case(_IMAGES, {"padding_mode": padding, "align_corners": align})
+                Case(_IMAGES, {"mode": mode, "padding_mode": padding, "align_corners": align})
+                for mode in ("bilinear", "bicubic", "nearest")
                 for padding in ("zeros", "border", "reflection")
                 for align in (False, True)
             ),
-            Case(_IMAGES, {"mode": "nearest"}),
+            *(Case(_VOLUMES, {"padding_mode": padding}) for padding in ("zeros", "border", "reflection")),
+            Case(_VOLUMES, {"mode": "nearest", "align_corners": True}),
         ],
     )
 )
@@ -276,7 +286,7 @@ _PATCHES: list[tuple[str, str, tuple[int, ...], str, list[dict[str, Any]]]] = [
 for _name, _title, _shape, _first, _cases in _PATCHES:
     _rest = f"{_first}kernel_size, dilation=1, padding=0, stride=1"
     _doc = "The windows of images, flattened." if _name == "unfold" else "The images that windows add up to."
-    layer_calling(_title, _name, _doc)
+    layer_calling(_title, _name, _doc, _rest)
     _targets = [support_layer(_title, _rest), supported(_name, f"x, {_rest}", positional=2)]
     register(
         OpDef(

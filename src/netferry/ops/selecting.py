@@ -17,6 +17,7 @@ from netferry.ops.forms import (
     torch_method,
 )
 from netferry.ops.registry import register, register_support
+from netferry.ops.shared import keras_support
 
 _AXIS = {"dim": "axis"}
 _MASK = np.array([[True, False, True], [False, False, True]])
@@ -118,6 +119,31 @@ register(
         cases=[
             Case({"x": (5, 3), "indices": Ints((4,), 5)}, {"axis": 0}),
             Case({"x": (2, 5, 3), "indices": Ints((2,), 3)}, {"axis": -1}),
+        ],
+    )
+)
+keras_support(
+    "take_at",
+    '''
+def take_at(x, *indices):
+    """``x[i, j]``: the parts of ``x`` at positions that are given axis by axis."""
+    place, *others = [keras.ops.cast(index, "int32") for index in indices]
+    for index, size in zip(others, x.shape[1:]):
+        place = place * size + index
+    return keras.ops.take(keras.ops.reshape(x, (-1, *x.shape[len(indices) :])), place, axis=0)
+''',
+)
+_AT = supported("take_at", "x, *indices")
+register(
+    OpDef(
+        "take_at",
+        "x, indices",
+        "The parts of x at positions that are given axis by axis.",
+        reference=lambda x, indices: x[tuple(indices)],
+        spellings={"tensorflow": [_AT], "keras": [_AT]},
+        cases=[
+            Case({"x": (4, 5, 3), "indices": [Ints((6,), 4), Ints((6,), 5)]}),
+            Case({"x": (4, 5, 3), "indices": [Ints((2, 1), 4), Ints((7,), 5), Ints((2, 7), 3)]}),
         ],
     )
 )

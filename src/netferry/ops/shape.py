@@ -18,7 +18,7 @@ from netferry.ops.forms import (
     torch_function,
     torch_method,
 )
-from netferry.ops.layer_forms import keras_layer, torch_layer
+from netferry.ops.layer_forms import keras_layer, support_layer, torch_layer
 from netferry.ops.registry import register, register_support
 
 _AFTER = Conversion("end_axis", "{} - 1", "{} + 1")
@@ -265,6 +265,7 @@ register(
                 torch_function("t", implies={"perm": (1, 0)}, write=False),
                 torch_method("permute", "*dims", maps={"dims": "perm"}, when={"perm": lambda perm: perm is not None}),
                 torch_function("permute", "dims", maps={"dims": "perm"}),
+                support_layer("Permute", "*dims", maps={"dims": "perm"}),
             ],
             "tensorflow": [
                 *_transpose_layers("tf.keras", "tf.transpose"),
@@ -287,6 +288,24 @@ register(
             Case({"x": (2, 3, 4)}, {"perm": (2, 0, 1)}),
             Case({"x": (2, 3, 4)}, {"perm": (0, -1, -2)}),
         ],
+    )
+)
+register_support(
+    Support(
+        "Permute",
+        {
+            "torch": '''
+class Permute(torch.nn.Module):
+    """Reorders the axes of a tensor."""
+
+    def __init__(self, *dims):
+        super().__init__()
+        self.dims = dims
+
+    def forward(self, x):
+        return x.permute(self.dims)
+'''
+        },
     )
 )
 register_support(

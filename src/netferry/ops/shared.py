@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
-from netferry.ops.core import Support
+from netferry.ops.core import Signature, Support
 from netferry.ops.registry import register_support
 
 _TENSORFLOW = (
@@ -18,6 +19,7 @@ _TENSORFLOW = (
     ("keras.ops.max", "tf.reduce_max"),
     ("keras.ops.concatenate", "tf.concat"),
     ("keras.ops.take", "tf.gather"),
+    ("keras.ops.swapaxes", "tf.keras.ops.swapaxes"),
     ("keras.ops.conv_transpose", "tf.keras.ops.conv_transpose"),
     ("keras.ops.take_along_axis", "tf.keras.ops.take_along_axis"),
     ("keras.ops.log_softmax", "tf.nn.log_softmax"),
@@ -50,21 +52,41 @@ def tensorflow_text(code: str) -> str:
 
 def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
     """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
+    code = with_config(code)
     return register_support(Support(name, {"tensorflow": tensorflow_text(code), "keras": code}, requires))
 
 
-def layer_calling(name: str, function: str, doc: str) -> Support:
+def with_config(code: str) -> str:
+    """A layer's code with ``get_config``, which saving needs, where it keeps every argument under the argument's name."""
+    tree = ast.parse(code).body[0]
+    methods = {m.name: m for m in getattr(tree, "body", ()) if isinstance(m, ast.FunctionDef)}
+    init = methods.get("__init__")
+    if not isinstance(tree, ast.ClassDef) or init is None or init.args.kwarg is None or "get_config" in methods:
+        return code
+    names = [a.arg for a in [*init.args.args, *init.args.kwonlyargs][1:]]
+    kept = {ast.unparse(s) for s in init.body}
+    if not names or any(f"self.{name} = {name}" not in kept for name in names):
+        return code
+    items = ", ".join(f'"{name}": self.{name}' for name in names)
+    method = f"    def get_config(self):\n        return {{**super().get_config(), {items}}}\n"
+    return f"{code.rstrip()}\n\n{method}"
+
+
+def layer_calling(name: str, function: str, doc: str, signature: str) -> Support:
     """Register a layer class that calls a support function with the arguments that it was made with."""
+    options = ", ".join(f"{argument}={argument}" for argument in Signature.parse(signature).names)
     code = f'''
 class {name}(keras.layers.Layer):
     """{doc}"""
 
-    def __init__(self, *args, name=None, **options):
-        super().__init__(name=name)
-        self.arguments = args
-        self.options = options
+    def __init__(self, {signature}, **kwargs):
+        super().__init__(**kwargs)
+        self.options = dict({options})
 
     def call(self, x):
-        return {function}(x, *self.arguments, **self.options)
+        return {function}(x, **self.options)
+
+    def get_config(self):
+        return {{**super().get_config(), **self.options}}
 '''
     return keras_support(name, code, requires=(function,))

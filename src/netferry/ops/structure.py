@@ -15,50 +15,71 @@ def _prefix(framework: str) -> str:
     return "tf.keras" if framework == "tensorflow" else "keras"
 
 
-def _everywhere(template: str, *, layer: bool = False) -> dict[str, tuple[Spelling, ...]]:
-    """One template for both Keras targets; ``K`` stands for the Keras namespace."""
-    return {f: (Spelling("", template=template.replace("K.", _prefix(f) + "."), layer=layer),) for f in _KERAS}
+def _everywhere(template: str, torch: str, *, layer: bool = False) -> dict[str, tuple[Spelling, ...]]:
+    """One template for both Keras targets (``K`` stands for the Keras namespace), and one for PyTorch."""
+    keras = {f: (Spelling("", template=template.replace("K.", _prefix(f) + "."), layer=layer),) for f in _KERAS}
+    return {**keras, "torch": (Spelling("", template=torch, layer=layer),)}
 
 
 register(OpDef(
     "module_list", "modules", "A list of layers that the network owns.", layout="none",
-    spellings=_everywhere("{modules}", layer=True),
+    spellings=_everywhere("{modules}", "torch.nn.ModuleList({modules})", layer=True),
 ))  # fmt: skip
 register(OpDef(
     "module_dict", "modules", "A dictionary of layers that the network owns.", layout="none",
-    spellings=_everywhere("{modules}", layer=True),
+    spellings=_everywhere("{modules}", "torch.nn.ModuleDict({modules})", layer=True),
 ))  # fmt: skip
 register(OpDef(
     "parameter", "x, *, trainable=True", "A tensor that the network owns and trains.", layout="elementwise",
-    spellings=_everywhere("K.Variable({x}, trainable={trainable})"),
+    spellings={
+        **_everywhere("K.Variable({x}, trainable={trainable})", "torch.nn.Parameter({x}, requires_grad={trainable})"),
+        "torch": (
+            Spelling("", template="torch.nn.Parameter({x})", when={"trainable": True}),
+            Spelling("", template="torch.nn.Parameter({x}, requires_grad={trainable})"),
+        ),
+    },
 ))  # fmt: skip
 register(OpDef(
     "buffer", "x", "A tensor that the network owns and does not train.", layout="elementwise",
-    spellings=_everywhere("K.Variable({x}, trainable=False)"),
+    spellings=_everywhere("K.Variable({x}, trainable=False)", "torch.nn.Buffer({x})"),
 ))  # fmt: skip
 register(OpDef(
     "modules", "module", "All layers of a tree, the root included.", layout="none",
-    spellings=_everywhere("{module}._flatten_layers()"),
+    spellings=_everywhere("{module}._flatten_layers()", "{module}.modules()"),
 ))  # fmt: skip
 register(OpDef(
     "children", "module", "The layers directly below.", layout="none",
-    spellings=_everywhere("{module}._flatten_layers(include_self=False, recursive=False)"),
+    spellings=_everywhere("{module}._flatten_layers(include_self=False, recursive=False)", "{module}.children()"),
 ))  # fmt: skip
 register(OpDef(
     "sequence_of", "module", "The members of a sequential container, as a list.", layout="none",
-    spellings=_everywhere("{module}.layers"),
+    spellings=_everywhere("{module}.layers", "{module}"),
 ))  # fmt: skip
 register(OpDef("is_training", "", "Whether the network is being trained.", layout="none"))
 register(OpDef(
     "append_to_sequence", "module, item", "Adds a layer at the end of a sequential container.", layout="none",
-    spellings=_everywhere("{module}.add({item})"),
+    spellings=_everywhere("{module}.add({item})", "{module}.append({item})"),
+))  # fmt: skip
+register(OpDef(
+    "set_trainable", "module, *, value", "Says whether the parameters of a tree, or a single one, are trained.",
+    layout="none", spellings={"torch": (Spelling("", template="{module}.requires_grad_({value})"),)},
+))  # fmt: skip
+register(OpDef(
+    "input_size", "*, axis", "The size of an axis of what a layer is first called with.", layout="none",
 ))  # fmt: skip
 register(OpDef(
     "parameters", "module", "The trainable tensors of a tree.", layout="none",
-    spellings=_everywhere("{module}.trainable_variables"),
+    spellings=_everywhere("{module}.trainable_variables", "{module}.parameters()"),
 ))  # fmt: skip
 
 
+_TORCH_UPDATE = '''
+def index_update(x, index, value):
+    """A copy of `x` in which `x[index]` is `value`."""
+    x = x.clone()
+    x[index] = value
+    return x
+'''
 _UPDATE = '''
 def index_update(x, index, value):
     """A copy of `x` in which `x[index]` is `value`."""
@@ -70,15 +91,17 @@ def index_update(x, index, value):
     return keras.ops.reshape(flat, x.shape)
 '''
 register_support(Support("index_update", {
+    "torch": _TORCH_UPDATE,
     "keras": _UPDATE,
     "tensorflow": _UPDATE.replace("keras.ops.scatter_update", "tf.tensor_scatter_nd_update").replace("keras.ops.arange", "tf.range").replace("keras.ops.", "tf."),
 }))  # fmt: skip
 register(OpDef(
     "index_update", "x, index, value", "A copy of a tensor with some entries replaced.", layout="setitem",
-    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in _KERAS},
+    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")},
 ))  # fmt: skip
 register(OpDef(
     "mask_update", "x, index, value", "A copy of a tensor with the entries replaced where a mask holds.", layout="elementwise",
     spellings={"tensorflow": [Spelling("", template="tf.where({index}, tf.cast({value}, {x}.dtype), {x})", read=False)],
-               "keras": [Spelling("", template="keras.ops.where({index}, {value}, {x})", read=False)]},
+               "keras": [Spelling("", template="keras.ops.where({index}, {value}, {x})", read=False)],
+               "torch": [Spelling("", template="torch.where({index}, {value}, {x})", read=False)]},
 ))  # fmt: skip

@@ -6,8 +6,9 @@ Runs on the tree as it will be written. A variable that nothing read in the sour
 from __future__ import annotations
 
 import ast
-import textwrap
-from collections.abc import Iterator
+import re
+from collections import Counter
+from collections.abc import Sequence
 
 _PURE_CALLS = frozenset({"len", "int", "float", "bool", "str", "tuple", "list", "dict", "max", "min", "getattr", "isinstance"})
 _SEES_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
@@ -17,43 +18,36 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 def remove(tree: ast.stmt) -> ast.stmt:
     """The statement without leftovers in the functions under it."""
     for function in [n for n in ast.walk(tree) if isinstance(n, _Function)]:
-        before = _original(function)
-        if before is None or _is_reflective(function):
-            continue
-        read = set(_read(before))
-        while unused := (set(_assigned(function)) & read) - set(_read(function)):
-            if not _Remove(unused).clean(function):
+        nodes = list(ast.walk(function))
+        while unused := _unused(function, nodes):
+            if _is_reflective(nodes) or not _Remove(unused).clean(function):
                 break
-        _Remove(set()).clean(function)
+            nodes = list(ast.walk(function))
+        if any(isinstance(n, ast.Assign) and _is_to_itself(n) for n in nodes):
+            _Remove(set()).clean(function)
     return tree
 
 
-def _original(function: _Function) -> ast.AST | None:
-    """The function as the source has it."""
+def _unused(function: _Function, nodes: Sequence[ast.AST]) -> set[str]:
+    """Variables that are assigned and not read, and that the source reads."""
+    assigned = Counter(filter(None, map(_target, nodes)))
+    read = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    candidates = assigned.keys() - read
+    if not candidates:
+        return candidates
+    words = Counter(re.findall(r"[^\W\d]\w*", _original(function)))
+    return {name for name in candidates if words[name] > assigned[name]}
+
+
+def _original(function: _Function) -> str:
+    """The function's text in the source."""
     memory = getattr(function, "nf_memory", None)
-    if memory is None or memory.start < 0:
-        return None
-    start = memory.source.data.rfind(b"\n", 0, memory.start) + 1
-    try:
-        return ast.parse(textwrap.dedent(memory.source.slice(start, memory.end)))
-    except SyntaxError:
-        return None
+    return memory.source.slice(memory.start, memory.end) if memory is not None and memory.start >= 0 else ""
 
 
-def _is_reflective(function: _Function) -> bool:
-    nodes = list(ast.walk(function))
+def _is_reflective(nodes: Sequence[ast.AST]) -> bool:
     called = {n.func.id for n in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     return bool(called & _SEES_LOCALS) or any(isinstance(n, ast.Global | ast.Nonlocal | ast.Delete) for n in nodes)
-
-
-def _read(tree: ast.AST) -> Iterator[str]:
-    return (n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
-
-
-def _assigned(function: _Function) -> Iterator[str]:
-    for node in ast.walk(function):
-        if name := _target(node):
-            yield name
 
 
 def _target(node: ast.AST) -> str:

@@ -83,14 +83,14 @@ def _arguments(
 def _rank(node: Op | LayerCall, op: OpDef) -> Iterator[str]:
     """An op over ``n`` spatial axes takes ``n + 2`` axes, or ``n + 1`` without a batch."""
     spatial = re.search(r"(\d)d(_with)?$", op.name)
+    if op.name.startswith("dropout"):  # Channels are dropped of whatever has them.
+        return
     if op.layout != "channels" or spatial is None or node.site is None:
         return
     fewest = int(spatial[1]) + 1
     for tensor in dict.fromkeys(_first(node.site)):
         if len(tensor.shape) not in (fewest, fewest + 1):
             shape = "x".join(map(str, tensor.shape))
-            if op.stochastic:  # Dropping channels is dropping values where there is no space.
-                continue
             yield f"{op.name} works on {fewest} or {fewest + 1} axes, not on {shape or 'a scalar'}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,18 @@ class Event:
     result: Any = None
     instance: int | None = None
     construction: int | None = None
+    origins: Mapping[int | str, int] = field(default_factory=dict)
+    """Argument -> the list written elsewhere (as an argument of another call) that arrived here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A change that does not concern what the network computes, with the diagnostic that tells of it."""
+
+    message: str
+    site: Site
+    code: str = "NF036"
+    severity: Literal["warning", "info"] = "info"
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from netferry.pivot.copying import Memo, copied
-from netferry.pivot.facts import Site
+from netferry.pivot.facts import Note
 from netferry.pivot.nodes import Hole
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Program:
     observed: int = 0
     assumed: int = 0
     docstring: str = ""
-    notes: list[tuple[str, Site]] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     """Changes that do not concern what the network computes, with their places."""
     width: int = 88
     """The line length that the source keeps to."""

@@ -103,7 +103,8 @@ def candidates(project: Project, file: SourceFile, bases: Collection[str]) -> li
     """The network classes of ``file`` and the functions that build them, with who uses each."""
     classes: dict[str, ast.ClassDef | Function] = dict(network_classes(project, file, bases))
     functions = {s.name: s for s in _top_level(file.tree) if isinstance(s, Function) and not is_trial(s.name)}
-    builders = _builders(functions, set(classes))
+    stock = {name for name, path in import_paths(file.tree).items() if path in bases}
+    builders = _builders(functions, set(classes) | stock | _dotted_bases(file, bases))
     nodes = classes | builders
     users = {name: free_names(node) for name, node in nodes.items()}
     return [
@@ -159,7 +160,15 @@ def _makes(value: ast.expr, made: Collection[str]) -> bool:
     if not isinstance(value, ast.Call):
         return False
     given = [value.func, *value.args]
-    return any(isinstance(n, ast.Name) and n.id in made for n in given)
+    return dotted(value.func) in made or any(isinstance(n, ast.Name) and n.id in made for n in given)
+
+
+def _dotted_bases(file: SourceFile, bases: Collection[str]) -> set[str]:
+    """How a file may spell the base classes through what it imports: ``nn.Sequential``."""
+    return {
+        f"{alias}{base[len(path):]}" for alias, path in import_paths(file.tree).items() for base in bases
+        if base.startswith(f"{path}.")
+    }  # fmt: skip
 
 
 def guess_entry(project: Project, bases: Collection[str], base: str) -> Entry:

@@ -74,7 +74,8 @@ def markdown(path: Path, content: str, tab: str = "") -> Text:
     if known and tab not in known:
         message = f"{path.name} holds its code in several variants: {', '.join(known)}"
         raise failure("NF004", message, file=path, hint=f"Choose one, for example tab={known[0]!r}.")
-    return _join(path, [cell for cell in cells if not tab or not _tabs(cell) or _tabs(cell) & {tab, "all"}])
+    wanted = [cell for cell in cells if not tab or not _tabs(cell) or _tabs(cell) & {tab, "all"}]
+    return _join(path, wanted, tab)
 
 
 def _fenced(content: str) -> Iterator[Cell]:
@@ -97,10 +98,12 @@ def _tabs(cell: Cell) -> set[str]:
     return {name.strip() for match in found if match for name in match["tabs"].split(",")}
 
 
-def _join(path: Path, cells: Sequence[Cell]) -> Text:
+def _join(path: Path, cells: Sequence[Cell], tab: str = "") -> Text:
     parts, starts, notes, line = list[str](), list[int](), list[Diagnostic](), 1
     for cell in cells:
         code, error = _python(cell.code)
+        if tab and "tab.selected(" in code:
+            code = _for_tab(code, tab)
         if error:
             place, before = (str(path), cell.start - 1) if cell.start else (f"{path}[cell {cell.number}]", 0)
             where = (place, before + (error.lineno or 1), error.offset or 0)
@@ -124,6 +127,41 @@ def _python(code: str) -> tuple[str, SyntaxError | None]:
     plain = "\n".join(_without_magic(line) for line in lines)
     error = _parses(plain)
     return ("\n" * (len(lines) - 1), error) if error else (plain, None)
+
+
+def _for_tab(code: str, tab: str) -> str:
+    """The code with only those branches of ``if tab.selected("a", "b")`` that are for ``tab``, line for line."""
+    while True:
+        tests = (n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.If) and _selected(n.test) is not None)
+        found = min(tests, key=lambda n: n.lineno, default=None)
+        if found is None:
+            return code
+        code = _branch(code, found, found.body if tab in (_selected(found.test) or ()) else found.orelse)
+
+
+def _selected(test: ast.expr) -> set[str] | None:
+    """The variants that ``tab.selected(...)`` names; None for any other test."""
+    match test:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="tab"), attr="selected"), args=names, keywords=[]):
+            return {name.value for name in names if isinstance(name, ast.Constant)}
+    return None
+
+
+def _branch(code: str, node: ast.If, body: Sequence[ast.stmt]) -> str:
+    """The code with one branch, moved to the left, in place of the whole statement."""
+    lines, indent = code.split("\n"), " " * node.col_offset
+    kept = [indent + "pass"] if not body else []
+    first, last = node.lineno, node.lineno
+    if body:
+        first = node.test.end_lineno + 1 if body is node.body and node.test.end_lineno else body[0].lineno
+        first, last = min(first, body[0].lineno), body[-1].end_lineno or 0
+        kept = lines[first - 1 : last]
+        if body is node.orelse and kept[0].lstrip().startswith("elif "):
+            kept[0] = indent + kept[0].lstrip().removeprefix("el")
+        shift = body[0].col_offset - node.col_offset
+        kept = [line[shift:] if not line[:shift].strip() else line for line in kept]
+    before, after = first - node.lineno, (node.end_lineno or last) - last
+    return "\n".join([*lines[: node.lineno - 1], *[""] * before, *kept, *[""] * after, *lines[node.end_lineno :]])
 
 
 def _without_magic(line: str) -> str:

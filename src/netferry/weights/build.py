@@ -53,12 +53,18 @@ class Walker(Protocol):
 
 
 def build_map(
-    observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str
-) -> WeightMap:
-    """The map of one migration, from facts alone: neither network needs to exist in memory."""
+    observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str,
+    placed: Mapping[int, Sequence[str]] | None = None,
+) -> WeightMap:  # fmt: skip
+    """The map of one migration, from facts alone: neither network needs to exist in memory.
+
+    ``placed`` gives the paths of what each site made in the target, where they do not follow from the source's.
+    """
     builder = _Builder(observation, written, layout, source, target)
     entries: list[Entry] = []
-    for module in walker.walk(observation.recording.network):
+    modules = list(walker.walk(observation.recording.network))
+    builder.found = _moved(modules, observation.recording, placed or {})
+    for module in modules:
         if module.stock is not None:
             entries.extend(builder.stock(module))
         else:
@@ -75,6 +81,13 @@ class _Builder:
         self.target = target
         self.attributes = layer_attributes(self.recording)
         self.dropped: dict[str, str] = {}
+        self.found: Mapping[int, str] = {}
+        """Instance -> its path in the target, as far as running the target's code has told."""
+
+    def base(self, module: Module) -> str:
+        """Where a module of the source is in the target."""
+        known = self.found.get(id(module.instance))
+        return self.path(module.path) if known is None else known
 
     def path(self, path: Path) -> str:
         """The target's path: attributes that the target reserves are renamed."""
@@ -90,7 +103,9 @@ class _Builder:
         for member in module.members:
             order = self.layout.orders.get(member.identity)
             name = f"{module.source}.{member.name}" if module.source else member.name
-            target = self.path((*module.path, (module.owners, member.name)))
+            own = self.path(((module.owners, member.name),))
+            base = self.base(module)
+            target = f"{base}.{own}" if base else own
             steps: tuple[dict[str, Any], ...] = ()
             if order is not None and not is_identity(order) and len(order) == len(member.shape):
                 steps = ({"op": "transpose", "axes": list(order)},)
@@ -158,9 +173,7 @@ class _Builder:
         layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
         specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
         fold = self.layout.weight_folds.get(id(module.instance))
-        base = (
-            ".".join([self.path(module.path), *map(str, place.path)]) if module.path else ".".join(map(str, place.path))
-        )
+        base = ".".join(filter(None, [self.base(module), *map(str, place.path)]))
         for name, text in specs.items():
             spec = rearrange.Spec.parse(text)
             if any(n not in canonical for n in spec.names):
@@ -174,6 +187,18 @@ class _Builder:
             first = recipe.inputs[0][0].rpartition(".")[2]
             kind: Literal["parameter", "buffer"] = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
             yield Entry(f"{base}.{name}" if base else name, recipe, trainable.get(first, True), kind)
+
+
+def _moved(modules: Sequence[Module], recording: Any, placed: Mapping[int, Sequence[str]]) -> dict[int, str]:
+    """The n-th instance that a site made in the source is the n-th that it makes in the target."""
+    there = {id(module.instance) for module in modules}
+    made: dict[int, list[int]] = {}
+    for identity, site in [*recording.constructed.items(), *recording.instantiated.items()]:
+        if identity in there:
+            made.setdefault(site, []).append(identity)
+    return {
+        identity: path for site, paths in placed.items() for identity, path in zip(made.get(site, ()), paths, strict=False)
+    }  # fmt: skip
 
 
 def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> dict[str, int]:

@@ -43,7 +43,7 @@ def _is_plain(node: Op) -> bool:
 def _is_simple(call: LayerCall) -> bool:
     """Whether a call has a batch, and no masks but boolean ones."""
     events = call.site.events if call.site else ()
-    wanted = {"query": ("float", 3), **{name: ("bool", 2) for name in _given_masks(call)}}
+    wanted = {"query": ("float", 3), **dict.fromkeys(_given_masks(call), ("bool", 2))}
     return bool(events) and all(_is_kind(_argument(e, name), *kind) for e in events for name, kind in wanted.items())
 
 

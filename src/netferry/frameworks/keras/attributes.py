@@ -58,5 +58,8 @@ class _Inferred(ast.NodeTransformer):
             return node
         given = [op.attribute(node.name) for op in self.made.get(ast.unparse(node.owner), ()) if op.name in node.ops]
         value = given[0] if len(given) == 1 else None
+        if value is None and len(node.seen) == 1:
+            self.notes.append(Note(f"{node.name} is written as the number it was in the run", node.site))
+            return ast.copy_location(constant(next(iter(node.seen))), node)
         is_known = value is not None and (is_literal(value) or ast.unparse(value).startswith("self."))
         return ast.copy_location(copied(value), node) if value is not None and is_known else node

@@ -53,8 +53,8 @@ def _named_axes(function: ast.FunctionDef) -> _Axes:
                 case ast.Name(id=name), Op(name="size") as size if is_literal(size.attribute("axis")):
                     found.setdefault(name, set()).add(literal(size.attribute("axis")))
                 case ast.Tuple(elts=names), Op(name="shape") if all(isinstance(n, ast.Name) for n in names):
-                    for axis, name in enumerate(names):
-                        found.setdefault(name.id, set()).add(axis)  # type: ignore[attr-defined]
+                    for axis, element in enumerate(names):
+                        found.setdefault(ast.unparse(element), set()).add(axis)
                 case _:
                     others |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
     return {name: axes for name, axes in found.items() if name not in others}

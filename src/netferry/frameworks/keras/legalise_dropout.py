@@ -1,21 +1,31 @@
-"""Dropout of channels where there are no spatial axes."""
+"""Dropout of channels of tensors that have other axes than the op's name says."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
 
-from netferry.pivot.nodes import Op
+from netferry.frameworks.keras.legalise_shape import rank_of
+from netferry.ops.lowering import CannotWrite
+from netferry.pivot.nodes import Op, constant
+
+_BATCHED = {1: {3: 1}, 2: {2: 0, 3: 1, 4: 2, 5: 3}, 3: {5: 3}}
+"""Axes in PyTorch's name -> rank of the input -> spatial axes; of any other rank, the first axis holds the channels."""
 
 
 def _channels(n: int) -> Callable[[Op, str], ast.expr]:
     def legalise(node: Op, framework: str) -> ast.expr:
-        """On inputs without spatial axes, dropping channels is dropping values."""
-        ranks: set[int] = getattr(node, "nf_ranks", set())
-        if not node.layer or not ranks or n + 2 in ranks:
+        """Name the op after the axes its input has."""
+        ranks: set[int | None] = getattr(node, "nf_ranks", set()) if node.layer else {rank_of(node)}
+        rank = next(iter(ranks)) if len(ranks) == 1 else None
+        if rank is None or rank == n + 2:
             return node
-        rate = node.attribute("rate")
-        return Op("dropout", {}, {} if rate is None else {"rate": rate}, layer=True, site=node.site)
+        spatial = _BATCHED[n].get(rank)
+        if spatial is not None:
+            return node.replace(f"dropout{spatial}d" if spatial else "dropout")
+        if not node.layer:
+            raise CannotWrite("channels are dropped of a tensor without a batch axis")
+        return node.replace("dropout", attributes={"noise_shape": constant((None, *[1] * (rank - 1)))})
 
     return legalise
 

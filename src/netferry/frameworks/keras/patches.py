@@ -29,8 +29,8 @@ def wide_types(dtype: str) -> Iterator[None]:
 
 @contextmanager
 def _exact_constants() -> Iterator[None]:
-    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, which shows as 1e-9 in float64, and pools
-    # volumes in float32 only.
+    # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, as it does Python's numbers given to a cast
+    # (the scale in Keras's attention), which shows as 1e-9 in float64, and pools volumes in float32 only.
     import tensorflow as tf
 
     def leaky_relu(features: Any, alpha: float = 0.2, name: str | None = None) -> Any:
@@ -44,7 +44,14 @@ def _exact_constants() -> Iterator[None]:
             return tf.multiply(0.5 * features, 1 + tf.math.tanh(inner), name=name)
         return tf.multiply(0.5 * features, tf.math.erfc(-math.sqrt(0.5) * features), name=name)
 
+    narrowing_cast = tf.cast
+
+    def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        exact = isinstance(x, float) and tf.as_dtype(dtype).is_floating
+        return tf.constant(x, dtype, name=name or "Const") if exact else narrowing_cast(x, dtype, name=name)
+
     with ExitStack() as stack:
+        stack.enter_context(_replaced(tf, "cast", cast))
         for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():
             stack.enter_context(_replaced(tf.nn, name, function))
         yield

@@ -72,6 +72,7 @@ class KerasRuntime:
         found: dict[str, Variable] = {}
         aliases: dict[str, str] = {}
         first: dict[int, str] = {}
+        trained = _trained(network)
         for path, variable in _variables(network):
             if id(variable) in first:
                 aliases[path] = first[id(variable)]
@@ -79,7 +80,7 @@ class KerasRuntime:
             first[id(variable)] = path
             kind = "parameter" if variable.trainable else "buffer"
             shape = tuple(variable.shape)
-            found[path] = Variable(path, shape, variable.dtype, bool(variable.trainable), kind)  # type: ignore[arg-type]
+            found[path] = Variable(path, shape, variable.dtype, id(variable) in trained, kind)  # type: ignore[arg-type]
         return State(found, aliases)
 
     def resolve(self, network: Any, path: str) -> str:
@@ -122,7 +123,8 @@ class KerasRuntime:
         self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
     ) -> dict[str, Array]:
         """Gradients by every trainable variable."""
-        wanted = {p: v for p, v in _variables(network) if v.trainable}
+        trained = _trained(network)
+        wanted = {p: v for p, v in _variables(network) if id(v) in trained}
         unique = {id(v): (p, v) for p, v in reversed(wanted.items())}
         names, variables = zip(*reversed(unique.values()), strict=True) if unique else ((), ())
 
@@ -255,6 +257,12 @@ def _layers(network: Any) -> list[tuple[str, Any]]:
 
 def _variables(network: Any) -> list[tuple[str, Any]]:
     return list(paths.variables(network)) if isinstance(network, keras.layers.Layer) else []
+
+
+def _trained(network: Any) -> set[int]:
+    """The identities of the variables that training would change: not those of frozen layers."""
+    found = network.trainable_variables if isinstance(network, keras.layers.Layer) else ()
+    return {id(variable) for variable in found}
 
 
 def _lookup(network: Any, path: str) -> Any:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import attention, attributes, batches, masks, names, training
+from netferry.frameworks.keras import attention, attributes, batches, gathers, masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
+from netferry.pivot.facts import Note
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Program
 
@@ -16,6 +17,7 @@ _TYPES = {
 }  # fmt: skip
 _SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 """Optional variables of Keras layers, and the constructor argument (and attribute) that says whether they exist."""
+_UNINITIALISED = "a layer keeps the target's own initial values: those of the source cannot be told when it is made"
 _PLAIN_TYPES = {"ModuleList": "list", "ModuleDict": "dict", "Shape": "tuple", "Dtype": "str", "Device": "str"}
 
 
@@ -34,6 +36,7 @@ class KerasConventions:
         attention.simplify(program)
         attributes.fill_inferred(program)
         batches.keep_sizes(program)
+        gathers.by_tensors(program)
         training.thread(program)
         masks.by_keyword(program)
         return program
@@ -157,18 +160,32 @@ class _Conventions(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.value, Op) and node.value.name.startswith("init_"):
             return self._initialise(node, node.value)
+        if isinstance(node.value, Op) and node.value.name == "set_trainable":
+            module, value = node.value.operands[0].value, node.value.attribute("value")
+            assert value is not None
+            return _replacing(ast.Assign([ast.Attribute(module, "trainable", ast.Store())], value), node)
         return node
+
+    def _unknown(self, tree: ast.AST) -> bool:
+        """Whether it reads something of a layer that has no name here."""
+        read = [n for n in ast.walk(tree) if isinstance(n, LayerAttribute)]
+        return any(self.conventions.layer_attribute(n) is None for n in read)
 
     def _initialise(self, node: ast.Expr, op: Op) -> ast.AST:
         """Keras makes a layer's variables when it is first called, so initialising one means setting its initialiser."""
         target = op.operand("x")
+        while isinstance(target, Op) and target.name == "stop_gradient":  # ``layer.weight.data``
+            target = target.operand("x")
+        assert target is not None
         initialiser: Any = op.replace(operands={"x": None})
         if isinstance(target, LayerAttribute):
             found = {self.conventions.parameter_name(o, target.name) for o in target.ops}
-            if len(found) == 1 and None not in found:
-                attribute = ast.Attribute(target.owner, f"{found.pop()}_initializer", ast.Store())
-                return _replacing(ast.Assign([attribute], initialiser), node)
-        assert target is not None
+            if len(found) != 1 or None in found or self._unknown(initialiser):
+                note = Note(_UNINITIALISED, op.site, "NF031", "warning") if op.site else None
+                self.program.notes += [note] if note else []
+                return _replacing(ast.Pass(), node)
+            attribute = ast.Attribute(target.owner, f"{found.pop()}_initializer", ast.Store())
+            return _replacing(ast.Assign([attribute], initialiser), node)
         shape = ast.Attribute(target, "shape", ast.Load())
         call = ast.Call(ast.Attribute(target, "assign", ast.Load()), [ast.Call(initialiser, [shape], [])], [])
         return _replacing(ast.Expr(call), node)

@@ -54,7 +54,7 @@ def class_path(kind: type) -> str | None:
         return known
     if module.startswith("torch.nn.modules"):
         return f"torch.nn.{kind.__name__}"
-    return f"{module}.{kind.__qualname__}"
+    return _public(f"{module}.{kind.__qualname__}")
 
 
 _SERVICES = frozenset({"torchvision.models._api.WeightsEnum.verify"})
@@ -100,14 +100,45 @@ def callable_path(function: Any) -> str | None:
         return f"torch.nn.{qualified}"
     if module.partition(".")[0] in _LIBRARIES:
         short = module.replace("torch._C._nn", "torch.nn.functional").replace("torch.nn.modules.", "torch.nn.")
-        return f"{short}.{getattr(function, '__qualname__', name)}"
+        return _public(f"{short}.{qualified}".replace("._VariableFunctionsClass.", "."))
     if isinstance(receiver, type(torch)) or type(function).__name__ in (
         "builtin_function_or_method",
         "OpOverloadPacket",
     ):
         owner = getattr(receiver, "__name__", "")
         if owner.startswith("torch"):
-            return f"{owner}.{name}".replace("torch._C._VariableFunctions", "torch").replace(
-                "torch._C._nn", "torch.nn.functional"
-            )
+            public = owner.replace("torch._C._VariableFunctions", "torch").replace("torch._C._nn", "torch.nn.functional")
+            return f"{public}.{name}"
     return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _public(path: str) -> str:
+    """The shortest path of the same object: ``torch.jit.is_tracing``, not ``torch.jit._trace.is_tracing``."""
+    try:
+        found = resolve(path)
+    except (ImportError, AttributeError):
+        return path
+    parts = path.split(".")
+    for end in range(len(parts) - 1, 1, -1):
+        shorter = ".".join([*parts[: end - 1], *parts[end:]])
+        try:
+            if resolve(shorter) is found:
+                return _public(shorter)
+        except (ImportError, AttributeError):
+            continue
+    return path
+
+
+def qualified(value: Any) -> str:
+    """The dotted name of any object, private modules included; empty where it has none."""
+    if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
+        value = type(value)
+    if isinstance(value, type(torch)):
+        return str(value.__name__)
+    try:
+        module = getattr(value, "__module__", "") or ""
+        name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
+    except Exception:  # noqa: BLE001 - attributes may be computed, by any code
+        return ""
+    return f"{module}.{name}".replace("torch.autograd.grad_mode.", "torch.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from netferry.frameworks.torch.names import callable_path, class_path
+from netferry.frameworks.torch.pretrained import without_checkpoints
 from netferry.inputs import InputSpec, materialise
 
 if TYPE_CHECKING:
@@ -84,6 +85,13 @@ class TorchProbe:
     def defining_modules(self, network: Any) -> set[str]:
         """The Python modules that define the classes of a network's parts."""
         return {k.__module__ for m in network.modules() for k in type(m).__mro__}
+
+    def seen(self, network: Any) -> None:
+        """Networks are called after they are built."""
+
+    def tensor_path(self, attribute: str) -> str:
+        """The path of a tensor attribute or method."""
+        return f"torch.Tensor.{attribute}"
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""
@@ -163,6 +171,7 @@ def abstract(*, real: bool = False) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
         stack.enter_context(_quiet())
+        stack.enter_context(without_checkpoints())
         stack.enter_context(_tolerant_registration())
         if not real:
             stack.enter_context(_Abstract(_REAL_LIMIT))

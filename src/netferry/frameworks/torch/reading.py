@@ -10,7 +10,10 @@ from typing import Any
 
 import torch
 
-from netferry.frameworks.torch.names import callable_path, class_path, is_service_class
+from netferry.frameworks.torch import filling, freezing, published
+from netferry.frameworks.torch.decided import decided
+from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
+from netferry.frameworks.torch.own_forward import own_forward
 from netferry.frameworks.torch.probe import TorchProbe
 from netferry.frameworks.torch.walk import walk
 from netferry.ops import registry
@@ -36,6 +39,8 @@ _ERASED = (
     "torch.compiler.", "torch._dynamo.", "torch.utils.checkpoint.set", "torch.cuda.", "torch.backends.", "torch.profiler.",
     "torch.autograd.profiler.", "torchvision.utils._log_api_usage_once", "torchvision.models._api.register_model",
     "torchvision.models._utils.handle_legacy_interface", "torch.set_default_dtype", "torch.set_num_threads",
+    "torch.device", "torch.nn.attention.", "torch.autograd.set_detect_anomaly", "torch.autograd.anomaly_mode.",
+    "torch.accelerator.", "torch.testing.",
 )  # fmt: skip
 
 
@@ -44,19 +49,6 @@ _CHECKPOINTS = (
     "register_load_state_dict_post_hook", "_register_load_state_dict_pre_hook",
 )  # fmt: skip
 """Methods of modules that only concern PyTorch's own checkpoints."""
-
-
-def _qualified(value: Any) -> str:
-    if isinstance(value, torch.autograd.grad_mode.no_grad | torch.autograd.grad_mode.enable_grad | torch.autocast):
-        value = type(value)
-    if isinstance(value, type(torch)):
-        return str(value.__name__)
-    try:
-        module = getattr(value, "__module__", "") or ""
-        name = getattr(value, "__qualname__", getattr(value, "__name__", ""))
-    except Exception:  # noqa: BLE001 - attributes may be computed, by any code
-        return ""
-    return f"{module}.{name}".replace("torch.autograd.grad_mode.", "torch.")
 
 
 class TorchConventions(TorchProbe):
@@ -101,19 +93,19 @@ class TorchConventions(TorchProbe):
         """Scripting, autograd modes, logging and model registries mean nothing elsewhere."""
         if value is MISSING:
             return False
-        return _qualified(value).startswith(_ERASED)
+        return qualified(value).startswith(_ERASED)
 
     def walk(self, network: Any) -> Iterator[Module]:
         """Every module of a network and the arrays it holds."""
         return walk(network)
 
+    def decided(self, reader: Reader, test: ast.expr) -> bool | None:
+        """Questions about scripting, devices and processes have one answer elsewhere."""
+        return decided(reader, test)
+
     def foreign(self, value: Any) -> bool:
         """Classes that stand for published checkpoints."""
         return is_service_class(value)
-
-    def tensor_path(self, attribute: str) -> str:
-        """The path of a tensor attribute or method."""
-        return f"torch.Tensor.{attribute}"
 
     def guess_method(self, reader: Reader, node: ast.Call) -> str | None:
         """An unobserved method call that can only be a tensor's."""
@@ -141,6 +133,8 @@ class TorchConventions(TorchProbe):
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """``self.training``, and parameters of stock layers."""
+        if not owners and isinstance(node.value, ast.Name) and (kinds := reader.narrowed.get(node.value.id)):
+            return self._layer_attribute(reader, node, kinds)
         if not owners and node.attr in ("weight", "bias") and isinstance(node.value, ast.Attribute):
             return LayerAttribute(reader.visit(node.value), node.attr, (), reader.site(node))
         if not owners or not self.is_module(owners[0]):
@@ -149,12 +143,13 @@ class TorchConventions(TorchProbe):
             return _member(reader, node, owners)
         if node.attr == "training":
             return Op("is_training", {}, site=reader.site(node))
-        return self._layer_attribute(reader, node, owners)
+        kinds = [type(owner) for owner in owners]
+        return _member_by_name(reader, node, owners) or self._layer_attribute(reader, node, kinds)
 
-    def _layer_attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+    def _layer_attribute(self, reader: Reader, node: ast.Attribute, kinds: Sequence[type]) -> ast.expr | None:
         names: dict[str, str] = {}
-        for owner in owners:
-            path = next((class_path(k) for k in type(owner).__mro__ if class_path(k)), None)
+        for kind in kinds:
+            path = next((class_path(k) for k in kind.__mro__ if class_path(k)), None)
             for op, spelling in registry.find(path or ""):
                 if node.attr in spelling.params:
                     names[op.name] = node.attr
@@ -171,6 +166,9 @@ class TorchConventions(TorchProbe):
         rule = _false if path.endswith(".is_available") else _RULES.get(path)
         if rule is not None:
             return rule(self, reader, node)
+        extended = own_forward(reader, node, path)
+        if extended is not None:
+            return extended
         if path.startswith("torch.nn.Module.") and path.rpartition(".")[2] in _RECEIVER:
             assert isinstance(node.func, ast.Attribute)
             return reader.visit(node.func.value)  # type: ignore[no-any-return]
@@ -179,6 +177,8 @@ class TorchConventions(TorchProbe):
         if path.startswith(_PLAIN):
             reader.generic_visit(node)
             return node
+        if path.startswith("torch.optim.") and not _is_all_parameters(node):
+            return reader.hole(node, f"{path} of chosen parameters", "give the optimizer `model.parameters()`")
         return MISSING
 
     def _super_init(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
@@ -190,8 +190,15 @@ class TorchConventions(TorchProbe):
                 return made
         return MISSING
 
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
+        """Published weights are not loaded elsewhere."""
+        published.leave_out(reader, node, callees)
+
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Statements that vanish or change their form."""
+        frozen = freezing.statement(reader, node)
+        if frozen is not None:
+            return frozen
         match node:
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
@@ -233,11 +240,15 @@ class TorchConventions(TorchProbe):
             return self._register(reader, node, call, buffer=name == "register_buffer")
         if (path or "").startswith("torch.nn.") and name in ("add_module", "register_module"):
             return self._add_module(reader, node, call, callee)
-        if (path or "").startswith("torch.nn.Module.") and name in _RECEIVER | {"load_state_dict", "zero_grad"}:
-            return [] if name != "load_state_dict" else None
+        if name == "flatten_parameters" and (path or "").startswith("torch.nn."):
+            return []  # Only how the arrays lie in memory.
+        if (path or "").startswith("torch.nn.Module.") and name in _RECEIVER | {"zero_grad"}:
+            return []
+        if path == "torch.nn.Module.load_state_dict" and callees:
+            return published.load(reader, node)
         if path == "torch.nn.Module.apply":
             return self._apply(reader, node, call)
-        return None
+        return filling.fill(reader, node, call)
 
     def _register(self, reader: Reader, node: ast.Expr, call: ast.Call, *, buffer: bool) -> list[ast.stmt]:
         assert isinstance(call.func, ast.Attribute)
@@ -276,41 +287,26 @@ class TorchConventions(TorchProbe):
         return [_replacing(s, node) if not hasattr(s, "nf_memory") else s for s in made]
 
     def _if(self, reader: Reader, node: ast.If) -> list[ast.stmt] | None:
-        """Branches on scripting or tracing are decided: generated code is plain Python."""
-        decided = self._decided(reader, node.test)
-        if decided is None:
+        """Branches on scripting, tracing or devices are decided: generated code is plain Python."""
+        answer = decided(reader, node.test)
+        if answer is None:
             return None
         made: list[ast.stmt] = []
-        for statement in node.body if decided else node.orelse:
+        for statement in node.body if answer else node.orelse:
             result = reader.visit(statement)
             made.extend(result if isinstance(result, list) else [result] if result is not None else [])
         return made
 
-    def _decided(self, reader: Reader, test: ast.expr) -> bool | None:
-        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-            inner = self._decided(reader, test.operand)
-            return None if inner is None else not inner
-        if isinstance(test, ast.BoolOp):
-            parts = [self._decided(reader, v) for v in test.values]
-            if isinstance(test.op, ast.And) and False in parts:
-                return False
-            if isinstance(test.op, ast.Or) and True in parts:
-                return True
-            return None
-        if isinstance(test, ast.Call) and not test.args:
-            name = _qualified(reader.static(test.func))
-            if name.startswith(
-                (
-                    "torch.jit.",
-                    "torch._jit_internal.",
-                    "torch.compiler.",
-                    "torch.onnx.",
-                    "torch.cuda.is_available",
-                    "torch._C._get_tracing_state",
-                )
-            ):
-                return False
+
+def _member_by_name(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+    """``self.heads.fc`` of a ``Sequential`` whose members have names: elsewhere they have positions."""
+    if not all(isinstance(owner, torch.nn.Sequential) and node.attr in owner._modules for owner in owners):
         return None
+    positions = {list(owner._modules).index(node.attr) for owner in owners}
+    if len(positions) != 1 or any(type(owner) is not torch.nn.Sequential for owner in owners):
+        return None
+    layers = Op("sequence_of", {"module": reader.visit(node.value)}, site=reader.site(node))
+    return ast.Subscript(layers, constant(positions.pop()), ast.Load())
 
 
 def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
@@ -326,6 +322,12 @@ _PLAIN = (
     "torch.nn.Module.get_submodule",
 )  # fmt: skip
 _PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
+
+
+def _is_all_parameters(node: ast.Call) -> bool:
+    """Whether an optimizer is given ``model.parameters()``: elsewhere it gets the variables when it is used."""
+    given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "params"), None)
+    return isinstance(given, ast.Call) and isinstance(given.func, ast.Attribute) and given.func.attr == "parameters"
 
 
 def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:
@@ -443,8 +445,9 @@ def _second_argument(conventions: TorchConventions, reader: Reader, node: ast.Ca
 
 def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """A checkpoint of the source cannot be loaded into the target as it is."""
-    hint = "convert it with `netferry weights` and load the result"
-    made = reader.hole(node, "a PyTorch checkpoint is loaded here", hint)
+    if any(callable_path(c) == _DOWNLOAD for c in reader.callees(node)):
+        return published.fetch(reader, node)
+    made = reader.hole(node, "a PyTorch checkpoint", "convert it with `netferry weights`")
     made.code = "NF037"
     return made
 
@@ -484,6 +487,7 @@ def _builtin(name: str) -> Rule:
     return rule
 
 
+_DOWNLOAD = "torch.hub.load_state_dict_from_url"
 _RULES: dict[str, Rule] = {
     "torch.nn.Module.__getattr__": _builtin("getattr"),
     "torch.nn.Module.__setattr__": _builtin("setattr"),
@@ -503,13 +507,13 @@ _RULES: dict[str, Rule] = {
     "torch.nn.Module.parameters": _walk("parameters"),
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torchvision.models._api.WeightsEnum.verify": _argument,
-    "torch.jit._script.script": _argument,
+    "torch.jit.script": _argument,
     "torch.jit.annotate": _second_argument,
     "torch.device": _argument,
     "torch.Tensor": _tensor_of_sizes,
     "torch.FloatTensor": _tensor_of_sizes,
     **{f"torch.nn.Module.{name}": _pretrained for name in _CHECKPOINTS},
-    "torch.hub.load_state_dict_from_url": _pretrained,
+    _DOWNLOAD: _pretrained,
     "torch.jit.is_scripting": _false,
     "torch._jit_internal.is_scripting": _false,
     "torch.jit.is_tracing": _false,

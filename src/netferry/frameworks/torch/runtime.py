@@ -13,6 +13,7 @@ from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.torch.modes import Narrowest, modes
+from netferry.frameworks.torch.pretrained import without_checkpoints
 
 
 class TorchRuntime:
@@ -50,7 +51,7 @@ class TorchRuntime:
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
-        with modes():
+        with modes(), without_checkpoints():
             network = factory()
         if isinstance(network, torch.nn.Module):
             wanted = getattr(torch, dtype)

@@ -13,6 +13,9 @@ from netferry.pivot.facts import Event, Tensor
 
 _OPERATORS = {"operator.getitem": "index", "operator.setitem": "setitem", "operator.MatMult": "matmul"}
 
+_CONTAINERS = ("Sequential", "ModuleList", "Functional", "Model")
+"""What only calls others, which report themselves."""
+
 
 @dataclass
 class Use:
@@ -98,7 +101,7 @@ def _use(event: Event, constructions: Mapping[int, Event]) -> Use | None:
             event=event,
         )
     attribute = event.kwargs.get("attribute") if event.path else None
-    path = f"torch.Tensor.{attribute}" if attribute else event.path
+    path = str(attribute or event.path)
     for op, spelling in registry.find(path):
         made = constructions.get(event.instance) if event.instance is not None else None
         if event.instance is not None and made is None and event.construction is None and event.node is None:
@@ -108,11 +111,7 @@ def _use(event: Event, constructions: Mapping[int, Event]) -> Use | None:
             return found
     if not any(True for _ in tensors((event.args, list(event.kwargs.values())))):
         return None
-    if (
-        event.instance is not None
-        and event.path.startswith("torch.nn.")
-        and event.path.rpartition(".")[2] in ("Sequential", "ModuleList")
-    ):
+    if event.instance is not None and event.path.rpartition(".")[2] in _CONTAINERS:
         return None
     operands = {f"x{i}": a for i, a in enumerate(event.args)} | dict(event.kwargs)
     return Use(

@@ -33,6 +33,15 @@ class _Apply(ast.NodeTransformer):
         found = self.layout.edits.get((kind, getattr(node, "nf_id", -1)))
         return None if found is None or found.trivial else found
 
+    def _display(self, node: ast.List | ast.Tuple) -> ast.AST:
+        new = self.layout.displays.get(getattr(node, "nf_id", -1))
+        if new is None or len(new) != len(node.elts):
+            return self.generic_visit(node)
+        return ast.copy_location(constant(list(new) if isinstance(node, ast.List) else new), node)
+
+    visit_List = _display  # noqa: N815
+    visit_Tuple = _display  # noqa: N815
+
     def visit_Op(self, node: Op) -> ast.AST:
         if node.layer:
             node.nf_ranks = self.layout.ranks.get(getattr(node, "nf_id", -1), set())  # type: ignore[attr-defined]

@@ -6,7 +6,7 @@ channels-last for what the source has channels-first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -21,6 +21,18 @@ def identity(rank: int) -> Order:
 def native(rank: int) -> Order:
     """Channels last, batch first."""
     return (0, *range(2, rank), 1) if rank > 2 else identity(rank)
+
+
+def first(rank: int) -> Order:
+    """Channels first of what the source has channels-last, batch first."""
+    return (0, rank - 1, *range(1, rank - 1)) if rank > 2 else identity(rank)
+
+
+def between(source_last: bool, target_last: bool) -> Callable[[int], Order]:
+    """The target's own order of images and the like, where each side is channels-last or channels-first."""
+    if source_last == target_last:
+        return identity
+    return native if target_last else first
 
 
 def is_identity(order: Order) -> bool:

@@ -13,7 +13,6 @@ from netferry.passes.layout.orders import (
     factor,
     identity,
     is_identity,
-    native,
     reaches,
     trailing,
     with_new,
@@ -33,8 +32,8 @@ def desire(solver: Solver, use: Use) -> None:
     match use.rule:
         case "channels":
             if isinstance(first, Tensor) and len(first.shape) > 2:
-                solver.want(first, native(len(first.shape)))
-        case "elementwise" | "dropout" | "pad" | "axis" | "expand" | "setitem" | "concat":
+                solver.want(first, solver.native(len(first.shape)))
+        case "elementwise" | "dropout" | "pad" | "pads" | "axis" | "expand" | "setitem" | "concat":
             if wish is not None:
                 for operand in use.operands.values():
                     for value in tensors(operand):
@@ -55,7 +54,7 @@ def desire(solver: Solver, use: Use) -> None:
                 perm = _perm(use, len(first.shape))
                 # Only hand on wishes that are natural for an operand; a permute can produce any order for free.
                 back = tuple(perm[a] for a in wish)
-                if back == native(len(back)):
+                if back == solver.native(len(back)):
                     solver.want(first, back)
         case "unsqueeze":
             if wish is not None and isinstance(first, Tensor) and out is not None:
@@ -71,7 +70,7 @@ def desire(solver: Solver, use: Use) -> None:
                 solver.want(first, wish)
         case "pattern":
             if isinstance(first, Tensor) and len(first.shape) > 3 and _names_channels(use.attributes.get("pattern")):
-                solver.want(first, native(len(first.shape)))
+                solver.want(first, solver.native(len(first.shape)))
         case "reduce":
             if wish is not None and isinstance(first, Tensor) and len(wish) == len(first.shape):
                 solver.want(first, wish)
@@ -195,11 +194,11 @@ def channels(solver: Solver, use: Use) -> Edit:
     name, first = next(iter(use.operands.items()))
     if not isinstance(first, Tensor):
         return opaque(solver, use)
-    solver.require(edit, name, first, native(len(first.shape)))
+    solver.require(edit, name, first, solver.native(len(first.shape)))
     for other, operand in list(use.operands.items())[1:]:
         _source_order(solver, edit, other, operand)
     for result in use.results:
-        solver.set(result, native(len(result.shape)))
+        solver.set(result, solver.native(len(result.shape)))
     return edit
 
 
@@ -271,6 +270,17 @@ def pad(solver: Solver, use: Use) -> Edit:
     for result in use.results:
         solver.set(result, order)
     return Edit() if is_identity(order) else Edit(attributes={"order": order})
+
+
+def pads(solver: Solver, use: Use) -> Edit:
+    """Pads axes by a list with an entry for each."""
+    first = next(iter(use.operands.values()), None)
+    if not isinstance(first, Tensor):
+        return opaque(solver, use)
+    order = solver.order(first)
+    for result in use.results:
+        solver.set(result, order)
+    return Edit() if is_identity(order) else Edit(reorder={"pads": order})
 
 
 def reduce(solver: Solver, use: Use) -> Edit:
@@ -418,7 +428,10 @@ def permute(solver: Solver, use: Use) -> Edit:
     needed = tuple(have.index(perm[axis]) for axis in want)
     edit = Edit()
     solver.set(result, want)
-    if is_identity(needed):
+    display = next(iter(use.event.origins.values()), None) if use.event is not None else None
+    if display is not None and use.where not in solver.pinned:
+        solver.rewrite(use, display, needed)
+    elif is_identity(needed):
         edit.drop = True
     elif needed != perm:
         edit.rename = "transpose"
@@ -644,5 +657,5 @@ RULES: dict[str, Rule] = {
     "reduce": reduce, "concat": concat, "stack": stack, "split": split, "permute": permute, "swap": permute,
     "reshape": reshape, "flatten": reshape, "squeeze": squeeze, "unsqueeze": unsqueeze, "expand": expand,
     "matmul": matmul, "einsum": matmul, "shape": like, "size": like, "create": create, "index": index,
-    "setitem": setitem, "pad": pad, "pattern": pattern, "opaque": opaque, "none": lambda solver, use: Edit(),
+    "setitem": setitem, "pad": pad, "pads": pads, "pattern": pattern, "opaque": opaque, "none": lambda solver, use: Edit(),
 }  # fmt: skip

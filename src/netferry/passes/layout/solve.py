@@ -19,6 +19,10 @@ from netferry.pivot.facts import Tensor
 _ROUNDS = 25
 
 
+Habit = tuple[tuple[str, int], int]
+"""A site and a rank of its results."""
+
+
 @dataclass
 class Edit:
     """What the layout makes of one site.
@@ -74,6 +78,8 @@ class Layout:
     folds: dict[int, Fold] = field(default_factory=dict)
     edits: dict[tuple[str, int], Edit] = field(default_factory=dict)
     weight_folds: dict[int, Fold] = field(default_factory=dict)
+    displays: dict[int, Order] = field(default_factory=dict)
+    """Lists of axes that are written elsewhere than at the op they arrive at -> their new values."""
     ranks: dict[int, set[int]] = field(default_factory=dict)
     """Construction of a layer -> the ranks of what it was called with."""
 
@@ -90,14 +96,17 @@ class Solver:
 
     def __init__(
         self, found: Sequence[Use], inputs: Sequence[Tensor], outputs: Sequence[Tensor], pinned: set[tuple[str, int]],
-        wishes: Mapping[int, Order], *, keep_interface: bool,
+        wishes: Mapping[int, Order], habits: Mapping[Habit, Order], *, keep_interface: bool,
+        native: Callable[[int], Order] = native,
     ) -> None:  # fmt: skip
+        self.native = native
         self.found = found
         self.inputs = inputs
         self.outputs = {t.identity for t in outputs}
         self.pinned = pinned
         self.layout = Layout()
         self.desires: dict[int, Order] = dict(wishes)
+        self.habits = habits
         self.wishes: dict[int, Order] = {}
         self.foldable: dict[int, bool] = {}
         self.keep_interface = keep_interface
@@ -109,6 +118,7 @@ class Solver:
         from netferry.passes.layout import rules
 
         for use in reversed(self.found):
+            self._follow_habit(use)
             if use.where not in self.pinned:
                 rules.desire(self, use)
             self._foldable(use)
@@ -118,6 +128,24 @@ class Solver:
             self.layout.orders[tensor.identity] = wish or identity(len(tensor.shape))
         for use in self.found:
             self._apply(use, rules.RULES.get(use.rule, rules.opaque), rules.opaque)
+
+    def _follow_habit(self, use: Use) -> None:
+        """Where nobody cares about a result, it is laid as the other results of the same site are wished."""
+        if use.event is not None and use.event.origins:
+            return  # What such a site does is said elsewhere, differently for each of its uses.
+        for result in use.results:
+            if result.identity not in self.desires and use.where not in self.pinned:
+                self.want(result, self.habits.get((use.where, len(result.shape))))
+
+    def habits_of_sites(self) -> dict[Habit, Order]:
+        """What the readers of each site's results wish, where they agree."""
+        seen: dict[Habit, set[Order]] = {}
+        for use in self.found:
+            for result in use.results:
+                wish = self.desire(result)
+                if wish is not None:
+                    seen.setdefault((use.where, len(result.shape)), set()).add(wish)
+        return {key: wishes.pop() for key, wishes in seen.items() if len(wishes) == 1}
 
     def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
         edit = (opaque if use.where in self.pinned else rule)(self, use)
@@ -179,27 +207,40 @@ class Solver:
                     allowed = not others and self.foldable.get(use.results[0].identity, False)
                 self.foldable[value.identity] = self.foldable.get(value.identity, True) and allowed
 
+    def rewrite(self, use: Use, display: int, value: Order) -> None:
+        """Change a list of axes where it is written; all that it arrives at must agree."""
+        if self.layout.displays.setdefault(display, value) != value:
+            self.conflicts.add(use.where)
+
     def may_fold(self, value: Tensor) -> bool:
         """Whether every reader of ``value`` can have its weights rearranged instead."""
         return value.identity not in self.outputs and self.foldable.get(value.identity, False)
 
 
-def solve(recording: Any, *, keep_interface: bool = False) -> Layout:
-    """The layout of a recorded run; ``keep_interface`` leaves the network's own inputs and outputs as they are."""
+def solve(recording: Any, *, keep_interface: bool = False, native: Callable[[int], Order] = native) -> Layout:
+    """The layout of a recorded run; ``native`` gives the order that the target's convolutions want.
+
+    ``keep_interface`` leaves the network's own inputs and outputs as they are.
+    """
     found = list(uses(recording))
     inputs = list(recording.inputs)
     outputs = list(tensors(recording.outputs))
     pinned: set[tuple[str, int]] = set()
     wishes: dict[int, Order] = {}
-    solver = Solver(found, inputs, outputs, pinned, wishes, keep_interface=keep_interface)
+    habits: dict[Habit, Order] = {}
+    solver: Solver
     for _ in range(_ROUNDS):
-        solver = Solver(found, inputs, outputs, pinned, wishes, keep_interface=keep_interface)
+        solver = Solver(found, inputs, outputs, pinned, wishes, habits, keep_interface=keep_interface, native=native)
         solver.run()
-        new = {k: v for k, v in solver.wishes.items() if k not in wishes}
+        new: dict[Any, Order] = {k: v for k, v in solver.wishes.items() if k not in wishes}
         fresh = solver.conflicts - pinned
         if not fresh and not new:
             break
         wishes.update(new)
+        if fresh:
+            more = {k: v for k, v in solver.habits_of_sites().items() if k not in habits}
+            habits.update(more)
+            new.update(more)
         if fresh and not new:  # What a new wish makes of the sites decides whether they agree.
             pinned.add(min(fresh, key=lambda w: w[1]) if len(fresh) > 8 else next(iter(fresh)))
             pinned |= fresh

@@ -1,0 +1,72 @@
+"""Activations that Keras takes by name or as a function: ``Dense(10, activation="relu")``."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import keras
+
+from netferry.frameworks.keras.vocabulary import callable_path
+from netferry.ops import registry
+from netferry.pivot.nodes import Op, constant
+from netferry.reader import MISSING, Reader
+
+_NAMES = {"linear": "", "exponential": "keras.ops.exp", "hard_silu": "keras.ops.hard_silu", "silu": "keras.ops.silu"}
+"""Functions of ``keras.activations`` whose op has another name, or none (they change nothing)."""
+
+
+def activated(reader: Reader, given: ast.expr) -> Op | None:
+    """The activation that an argument stands for, as a layer; None where it changes nothing."""
+    value = _value(reader, given)
+    if value is None or (value is not MISSING and keras.activations.get(value) is keras.activations.linear):
+        return None
+    made = activation_layer(reader, given)
+    return made if made is not None else _unknown(reader, given)
+
+
+def activation_layer(reader: Reader, given: ast.expr) -> Op | None:
+    """An activation as a layer of its own."""
+    value = _value(reader, given)
+    if value is MISSING or isinstance(value, keras.layers.Layer):
+        return None
+    function = keras.activations.get(value)
+    if function is keras.activations.linear:
+        return Op("identity", {}, layer=True, site=reader.site(given))
+    return layer_of(function, reader, given)
+
+
+def layer_of(function: Any, reader: Reader, node: ast.expr) -> Op | None:
+    """The op of an activation function with the defaults that the function has."""
+    name = getattr(function, "__name__", "")
+    if name == "softplus":
+        return Op("softplus", {}, layer=True, site=reader.site(node))
+    if name == "gelu" and (getattr(function, "__module__", "") or "").startswith("keras.src.activations"):
+        return Op("gelu", {}, layer=True, site=reader.site(node))
+    known = callable_path(function) or ""
+    for path in (known, _NAMES.get(name, f"keras.ops.{name}"), f"keras.activations.{name}"):
+        for op, spelling in registry.find(path):
+            defaults = {
+                c.attribute: constant(p.default)
+                for p in spelling.parsed.parameters
+                if (c := spelling.conversion(p.name)) is not None
+                and any(a.name == c.attribute and a.default != p.default for a in op.attributes)
+                and isinstance(p.default, bool | int | float | str)
+            }
+            return Op(op.name, {}, defaults, layer=True, site=reader.site(node))
+    return None
+
+
+def _value(reader: Reader, given: ast.expr) -> Any:
+    """The one value that an argument has; MISSING where there are several or none is known."""
+    if isinstance(given, ast.Constant):
+        return given.value
+    seen = reader.values(given)
+    kinds = {v if isinstance(v, str) else id(v) for v in seen}
+    if len(kinds) == 1:
+        return seen[0]
+    return reader.static(given) if not seen else MISSING
+
+
+def _unknown(reader: Reader, given: ast.expr) -> Any:
+    return reader.hole(given, "an activation that differs from call to call, or is not in the vocabulary")

@@ -1,0 +1,155 @@
+"""What the observer must know about Keras and TensorFlow: tensors, callables, layers, and how to run them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from netferry.frameworks.keras import paths
+from netferry.frameworks.keras.vocabulary import callable_path, class_path
+from netferry.inputs import InputSpec, materialise
+
+if TYPE_CHECKING:
+    from netferry.observe.recorder import Recorder
+
+_CONTAINERS = ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer")
+_TENSORS = (tf.Tensor, keras.KerasTensor, tf.Variable, keras.Variable)
+_OPEN = (2, 7, 11, 13, 17)
+"""What stands for a size that a symbolic tensor leaves open, by axis: sizes that nothing else has."""
+
+
+class KerasProbe:
+    """The recorder's view of Keras and TensorFlow."""
+
+    name = "keras"
+
+    def __init__(self) -> None:
+        self._training = False
+
+    def is_tensor(self, value: Any) -> bool:
+        """Whether ``value`` is a tensor, symbolic ones and variables included."""
+        return isinstance(value, _TENSORS)
+
+    def describe(self, value: Any) -> tuple[tuple[int, ...], str]:
+        """Shape and canonical dtype."""
+        shape = value.shape.as_list() if hasattr(value.shape, "as_list") else value.shape
+        sizes = tuple(_OPEN[min(i, len(_OPEN) - 1)] if n is None else int(n) for i, n in enumerate(shape))
+        return sizes, keras.backend.standardize_dtype(value.dtype)
+
+    def path(self, function: Any) -> str | None:
+        """The public path of a callable of Keras or TensorFlow."""
+        return callable_path(function)
+
+    def tensor_path(self, attribute: str) -> str:
+        """The path of a tensor attribute or method."""
+        return f"tf.Tensor.{attribute}"
+
+    def layer_path(self, instance: Any) -> str | None:
+        """The class path of a stock layer instance (or of the stock class whose call a subclass inherits)."""
+        if not isinstance(instance, keras.layers.Layer):
+            return None
+        kind = next((k for k in type(instance).__mro__ if "call" in k.__dict__), None)
+        if kind is None or class_path(kind) is None:
+            return None
+        if isinstance(instance, keras.layers.Activation):
+            softmax = instance.activation is keras.activations.softmax
+            return "keras.layers.Softmax" if softmax else "keras.layers.ReLU"
+        found = next(path for k in type(instance).__mro__ if (path := class_path(k)) is not None)
+        return None if found in ("keras.Model", "keras.layers.Layer") else found
+
+    def abstract(self, *, real: bool) -> AbstractContextManager[None]:
+        """Keras runs with real numbers, small ones."""
+        return nullcontext()
+
+    @contextmanager
+    def inside_containers(self, recorder: Recorder) -> Iterator[None]:
+        """Report layers that containers call, and none that stock layers call themselves."""
+        original = keras.layers.Layer.__call__
+        inside: list[Any] = []
+        probe = self
+
+        def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            if probe._training and not inside and layer._call_has_training_arg:
+                kwargs.setdefault("training", True)
+            path = probe.layer_path(layer)
+            stock = path is not None and path not in _CONTAINERS
+            hidden = any(inside)
+            inside.append(stock)
+            was, recorder.active = recorder.active, recorder.active and not stock and not hidden
+            try:
+                output = original(layer, *args, **kwargs)
+            finally:
+                inside.pop()
+                recorder.active = was
+            if stock and not hidden and recorder.active and not recorder.awaiting(layer):
+                given = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
+                recorder.event(None, str(path), args, given, output, instance=layer)
+            return output
+
+        build = keras.Sequential.build
+
+        def silently(layer: Any, *args: Any, **kwargs: Any) -> Any:
+            # What a Sequential makes of itself on symbolic tensors is repeated when it is called.
+            was, recorder.active = recorder.active, False
+            try:
+                return build(layer, *args, **kwargs)
+            finally:
+                recorder.active = was
+
+        keras.layers.Layer.__call__, keras.Sequential.build = call, silently
+        try:
+            yield
+        finally:
+            keras.layers.Layer.__call__, keras.Sequential.build = original, build
+
+    def arguments(self, specs: Sequence[InputSpec]) -> tuple[list[Any], dict[str, Any]]:
+        """The network's arguments as tensors."""
+        random = np.random.default_rng(0)
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for spec in specs:
+            value = _tensors(materialise(spec, random, self.evaluate))
+            if spec.name:
+                kwargs[spec.name] = value
+            else:
+                args.append(value)
+        return args, kwargs
+
+    def evaluate(self, text: str) -> Any:
+        """An input given as an expression, as NumPy arrays."""
+        value = eval(text, {"tf": tf, "keras": keras, "np": np})  # noqa: S307 - the user's own input expression
+        return np.asarray(value) if isinstance(value, _TENSORS) else value
+
+    def defining_modules(self, network: Any) -> set[str]:
+        """The Python modules that define the classes of a network's parts."""
+        return {k.__module__ for _, layer in paths.layers(network) for k in type(layer).__mro__}
+
+    def seen(self, network: Any) -> tuple[Any, Any] | None:
+        """The symbolic tensors that a functional network was built from and for."""
+        if type(network).__name__ != "Functional":
+            return None
+        return network.inputs, network._outputs_struct
+
+    def set_training(self, network: Any, training: bool) -> None:
+        """Switch between training and inference."""
+        self._training = training
+
+    def initial(self, namespace: dict[str, Any], prelude: str) -> None:
+        """Run the prelude."""
+        if prelude:
+            exec(prelude, namespace)  # noqa: S102 - given by the user beside the call
+
+
+def _tensors(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return tf.convert_to_tensor(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_tensors(v) for v in value)
+    if isinstance(value, dict):
+        return {k: _tensors(v) for k, v in value.items()}
+    return value

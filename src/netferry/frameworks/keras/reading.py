@@ -1,0 +1,349 @@
+"""How Keras and TensorFlow code is put together: models, layers, variables, and what has no meaning elsewhere."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from netferry.frameworks.keras import methods
+from netferry.frameworks.keras.activations import activated, activation_layer
+from netferry.frameworks.keras.merging import merged
+from netferry.frameworks.keras.probe import KerasProbe
+from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
+from netferry.frameworks.keras.walk import walk
+from netferry.ops import registry
+from netferry.pivot.nodes import LayerAttribute, Op, constant
+from netferry.reader import MISSING, Reader
+from netferry.weights.build import Module
+
+Rule = Callable[["KerasConventions", Reader, ast.Call], "ast.expr | object | None"]
+
+_ANNOTATIONS = {
+    "tf.Tensor": "Tensor", "keras.Model": "Module", "keras.layers.Layer": "Module", "keras.Sequential": "Sequential",
+}  # fmt: skip
+_IGNORED = frozenset({
+    "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
+    "recurrent_regularizer", "recurrent_constraint", "beta_regularizer", "gamma_regularizer", "beta_constraint",
+    "gamma_constraint", "embeddings_regularizer", "embeddings_constraint", "depthwise_regularizer", "pointwise_regularizer",
+    "depthwise_constraint", "pointwise_constraint", "dtype", "input_shape", "input_dim", "batch_input_shape",
+    "batch_size", "input_length", "unroll", "use_cudnn", "implementation", "synchronized", "renorm", "fused",
+    "lora_rank", "trainable", "autocast", "virtual_batch_size",
+})  # fmt: skip
+"""Arguments of stock layers that do not change what they compute."""
+_ERASED = ("keras.src.saving", "keras.src.api_export", "keras.src.utils.io_utils", "tensorflow.python.eager.def_function", "tf.random.set_seed", "builtins.print")
+
+
+class KerasConventions(KerasProbe):
+    """Keras and TensorFlow as a source; ``name`` tells which names the code's own arguments have."""
+
+    libraries = frozenset(LIBRARIES)
+    network_libraries = frozenset({"keras"})
+    tracked = True
+    """The target's places of layers follow from running its code, not from attribute paths of the source."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def is_module(self, value: Any) -> bool:
+        """Whether a value is a Keras layer or model."""
+        return isinstance(value, keras.layers.Layer)
+
+    def call_parameters(self, network: Any) -> list[str]:
+        """The names of the parameters of ``call``."""
+        return list(inspect.signature(network.call).parameters)
+
+    def is_container(self, path: str) -> bool:
+        """Whether a class path is that of a container."""
+        return path in ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer")
+
+    def is_sequence(self, value: Any) -> bool:
+        """Whether a value is a ``Sequential``."""
+        return isinstance(value, keras.Sequential)
+
+    def value(self, value: Any) -> ast.expr | None:
+        """Types as canonical strings."""
+        return constant(value.name) if isinstance(value, tf.DType) else None
+
+    def annotation(self, value: Any) -> str | None:
+        """The neutral name of a Keras type."""
+        path = callable_path(value) if isinstance(value, type) else None
+        return _ANNOTATIONS.get(path or "")
+
+    def erased(self, value: Any) -> bool:
+        """Registration for saving and compilation mean nothing elsewhere."""
+        if value is MISSING:
+            return False
+        name = f"{getattr(value, '__module__', '')}.{getattr(value, '__qualname__', getattr(value, '__name__', ''))}"
+        return name.startswith(_ERASED) or value is tf.function
+
+    def walk(self, network: Any) -> Iterator[Module]:
+        """Every layer of a network and the arrays it holds."""
+        return walk(network)
+
+    def foreign(self, value: Any) -> bool:
+        """No class stands for published checkpoints alone."""
+        return False
+
+    def guess_method(self, reader: Reader, node: ast.Call) -> str | None:
+        """Tensors have no methods of their own here."""
+        return None
+
+    def guess_attribute(self, reader: Reader, node: ast.Attribute) -> bool:
+        """An unobserved attribute that can only be a tensor's."""
+        if reader.values(node) or reader.values(node.value):
+            return False
+        return (
+            node.attr in ("shape", "ndim") and isinstance(node.value, ast.Name) and reader.static(node.value) is MISSING
+        )
+
+    def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
+        """Variables of stock layers, and arguments they were made with."""
+        if not owners or not self.is_module(owners[0]):
+            return None
+        if isinstance(owners[0], keras.Sequential) and node.attr == "layers":
+            return Op("sequence_of", {"module": reader.visit(node.value)}, site=reader.site(node))
+        names: dict[str, str] = {}
+        for owner in owners:
+            for op, spelling in registry.find(self.layer_path(owner) or ""):
+                if node.attr in spelling.params:
+                    names[op.name] = spelling.params[node.attr].partition(":")[0].strip()
+                elif spelling.layer and node.attr in spelling.parsed and (found := spelling.conversion(node.attr)):
+                    names[op.name] = found.attribute
+                break
+        if len(set(names.values())) != 1:
+            return None
+        return LayerAttribute(reader.visit(node.value), next(iter(names.values())), tuple(names), reader.site(node))
+
+    def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
+        """Containers, variables, activations given as arguments."""
+        rule = _RULES.get(path)
+        if rule is not None:
+            return rule(self, reader, node)
+        if path in ("keras.Layer.__call__", "keras.Layer.build", "keras.Layer.add_loss", "keras.Layer.add_metric"):
+            return ast.Constant(None)
+        merging = merged(reader, node, path)
+        if merging is not None:
+            return merging
+        if path.startswith("keras.layers."):
+            return self._layer(reader, node, path)
+        return MISSING
+
+    def _layer(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
+        """A stock layer: what only training and saving know is dropped, the activation stands behind it."""
+        given = next((k.value for k in node.keywords if k.arg == "activation"), None)
+        position = _position(path, "activation")
+        splits = position is not None and path not in _OWN_ACTIVATION
+        if splits and given is None and position is not None and position < len(node.args):
+            given = node.args[position]
+            node.args[position] = ast.copy_location(ast.Constant(None), given)
+        node.keywords = [
+            k for k in node.keywords if k.arg not in _IGNORED and not (splits and k.arg == "activation")
+        ]  # fmt: skip
+        _drop_channels_last(reader, node)
+        if not splits or given is None:
+            return MISSING
+        applied = activated(reader, given)
+        if applied is None:
+            return MISSING
+        made = reader._translate(node, path, [])
+        return applied if made is MISSING else _behind(made, applied, reader, node)
+
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
+        """The project's own classes lose the names that Keras gives to their instances."""
+        methods.leave_out(node, callees)
+
+    def decided(self, reader: Reader, test: ast.expr) -> bool | None:
+        """Nothing is decided by the framework alone."""
+        return None
+
+    def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
+        """Statements that vanish or change their form."""
+        match node:
+            case ast.ClassDef() if _is_layer(reader, node):
+                methods.prepare(reader, node)
+            case ast.Expr(value=ast.Call() as call):
+                return self._bare_call(reader, node, call)
+            case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
+                return self._held(reader, node, name)
+        return None
+
+    def _bare_call(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
+        callees = reader.callees(call)
+        callee = callees[0] if callees else reader.static(call.func)
+        if callee is MISSING:
+            return None
+        if self.erased(callee):
+            return []
+        path = callable_path(callee) or ""
+        if path in ("keras.Sequential.add", "keras.Sequential.pop") and _is_input(reader, call.args[:1]):
+            return []
+        if path.rpartition(".")[2] in ("compile", "summary", "fit", "build", "add_loss", "add_metric") and path.startswith("keras."):
+            return []
+        return None
+
+    def _held(self, reader: Reader, node: ast.Assign, name: str) -> list[ast.stmt] | None:
+        """Lists and dicts of layers are containers that the network owns."""
+        kind = methods.container(reader, name)
+        if kind is None or not _is_display(node.value):
+            return None
+        value = reader.visit(node.value)
+        if not isinstance(value, Op):
+            value = Op(kind, {"modules": value}, layer=True, site=reader.site(node))
+        node.value = value
+        node.targets = [reader.visit(t) for t in node.targets]
+        return [node]
+
+
+_OWN_ACTIVATION = frozenset({
+    "keras.layers.LSTM", "keras.layers.GRU", "keras.layers.SimpleRNN", "keras.layers.Activation", "keras.layers.LSTMCell",
+    "keras.layers.GRUCell", "keras.layers.SimpleRNNCell", "keras.layers.ConvLSTM2D", "keras.layers.ReLU",
+})  # fmt: skip
+
+
+def _is_display(value: ast.expr) -> bool:
+    return isinstance(value, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Tuple | ast.Name | ast.Call | ast.BinOp)
+
+
+def _position(path: str, argument: str) -> int | None:
+    """Where a layer takes an argument by position; None where it has none of that name."""
+    kind = getattr(keras.layers, path.rpartition(".")[2], None)
+    names = list(inspect.signature(kind.__init__).parameters)[1:] if kind is not None else []
+    return names.index(argument) if argument in names else None
+
+
+def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
+    """``data_format="channels_last"`` says what holds anyway."""
+
+    def holds(value: ast.expr) -> bool:
+        seen = reader.values(value) or [getattr(value, "value", MISSING)]
+        return all(v in (None, "channels_last") for v in seen)
+
+    node.keywords = [k for k in node.keywords if not (k.arg == "data_format" and holds(k.value))]
+
+
+def _behind(made: Any, applied: Op, reader: Reader, node: ast.Call) -> ast.expr:
+    """A layer and its activation, one after the other."""
+    chain = list(made.operands[0].value.elts) if isinstance(made, Op) and made.name == "sequential" else [made]
+    both = Op("sequential", {"layers": ast.List([*chain, applied], ast.Load())}, layer=True, site=reader.site(node))
+    both.nf_pair = True  # type: ignore[attr-defined]
+    return both
+
+
+def _is_layer(reader: Reader, node: ast.ClassDef) -> bool:
+    bases = [reader.static(b) for b in node.bases]
+    return any(isinstance(b, type) and issubclass(b, keras.layers.Layer) for b in bases)
+
+
+def _is_input(reader: Reader, args: Sequence[ast.expr]) -> bool:
+    """Whether a layer says only what comes in."""
+    calls = [a for a in args if isinstance(a, ast.Call)]
+    callees = [c for a in calls for c in [*reader.callees(a), reader.static(a.func)]]
+    made = any(isinstance(v, keras.layers.InputLayer) for a in args for v in reader.values(a))
+    return made or any(c in (keras.Input, keras.layers.InputLayer) for c in callees)
+
+
+def _sequential(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "layers"), None)
+    if isinstance(node.func, ast.Attribute) and node.func.attr == "__init__":
+        listing = given if given is not None else ast.List([], ast.Load())
+        return ast.Call(reader.visit(node.func), [_members(reader, listing)], [])
+    listing = ast.List([], ast.Load()) if given is None else given
+    made = Op("sequential", {"layers": _members(reader, listing)}, layer=True, site=reader.site(node))
+    made.nf_source = True  # type: ignore[attr-defined]
+    return made
+
+
+def _members(reader: Reader, listing: ast.expr) -> ast.expr:
+    """The members, those with activations as two, what only says what comes in left out."""
+    if not isinstance(listing, ast.List | ast.Tuple):
+        return reader.visit(listing)  # type: ignore[no-any-return]
+    kept = [e for e in listing.elts if not _is_input(reader, [e])]
+    found: list[ast.expr] = []
+    for element in kept:
+        made = reader.visit(element)
+        if isinstance(made, Op) and getattr(made, "nf_pair", False):
+            found.extend(made.operands[0].value.elts)  # type: ignore[attr-defined]
+        else:
+            found.append(made)
+    return ast.List(found, ast.Load())
+
+
+def _append(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    assert isinstance(node.func, ast.Attribute)
+    owner, item = reader.visit(node.func.value), reader.visit(node.args[0])
+    return Op("append_to_sequence", {"module": owner, "item": item})
+
+
+def _initialise(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``super().__init__(**kwargs)``: names and types are given to nobody else."""
+    return ast.copy_location(ast.Call(reader.visit(node.func), [], []), node)
+
+
+def _variable(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    given = dict(zip(("initial_value", "trainable"), node.args, strict=False))
+    given |= {{"initializer": "initial_value"}.get(k.arg or "", k.arg or ""): k.value for k in node.keywords}
+    value = given.get("initial_value")
+    if value is None:
+        return MISSING
+    if callable(next(iter(reader.values(value)), None)) or "shape" in given:
+        return MISSING
+    return _owned(reader, node, reader.visit(value), given.get("trainable"))
+
+
+def _weight(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``self.add_weight(shape=..., initializer=...)``."""
+    given = dict(zip(("shape", "initializer", "dtype", "trainable"), node.args, strict=False))
+    given |= {k.arg or "": k.value for k in node.keywords}
+    shape = reader.visit(given["shape"]) if "shape" in given else ast.Tuple([], ast.Load())
+    value = methods.initial(reader, shape, given.get("initializer"))
+    return _owned(reader, node, value, given.get("trainable"))
+
+
+def _owned(reader: Reader, node: ast.Call, value: ast.expr, trainable: ast.expr | None) -> ast.expr:
+    frozen = isinstance(trainable, ast.Constant) and trainable.value is False
+    attributes = {} if trainable is None or frozen else {"trainable": reader.visit(trainable)}
+    if isinstance(trainable, ast.Constant) and trainable.value is True:
+        attributes = {}
+    made = Op("buffer" if frozen else "parameter", {"x": value}, attributes, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
+def _activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "activation"), None)
+    made = None if given is None else activation_layer(reader, given)
+    if made is None:
+        return MISSING
+    made.site = reader.site(node)
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
+_RULES: dict[str, Rule] = {
+    "keras.Sequential": _sequential,
+    "keras.Sequential.__init__": _sequential,
+    "keras.Sequential.add": _append,
+    "keras.Layer.__init__": _initialise,
+    "keras.Model.__init__": _initialise,
+    "keras.Layer.add_weight": _weight,
+    "keras.layers.Activation": _activation,
+    "tf.python.ops.variables.Variable": _variable,
+    "tensorflow.python.ops.variables.Variable": _variable,
+    "keras.src.backend.Variable": _variable,
+}
+
+
+def conventions(name: str) -> KerasConventions:
+    """The conventions for the source framework."""
+    return KerasConventions(name)
+
+
+__all__ = ["class_path", "conventions"]

@@ -1,0 +1,48 @@
+"""Parameters filled in place (``layer.weight.data.normal_(0, 0.01)``), which is initialising them by another name."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from netferry.pivot.nodes import LayerAttribute, Op
+
+if TYPE_CHECKING:
+    from netferry.reader import Reader
+
+_FILLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "normal_": ("init_normal", ("mean", "std")),
+    "uniform_": ("init_uniform", ("low", "high")),
+    "fill_": ("init_constant", ("value",)),
+    "zero_": ("init_zeros", ()),
+}
+"""Method of a tensor -> the op, and its attributes in the order of the method's arguments."""
+_KEYWORDS: Final = {"from": "low", "to": "high"}
+
+
+def fill(reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | None:
+    """The initialisation that a bare call stands for; None where it is something else."""
+    if not isinstance(call.func, ast.Attribute) or call.func.attr not in _FILLS:
+        return None
+    name, attributes = _FILLS[call.func.attr]
+    owner, is_data = _parameter(call.func.value)
+    target = reader.visit(owner) if isinstance(owner, ast.Attribute) else None
+    if not isinstance(target, LayerAttribute) and not (is_data and target is not None):
+        return None
+    given = dict(zip(attributes, call.args, strict=False))
+    given |= {_KEYWORDS.get(k.arg or "", k.arg or ""): k.value for k in call.keywords if k.arg != "generator"}
+    op = Op(name, {"x": target}, {k: reader.visit(v) for k, v in given.items()}, site=reader.site(call))
+    made = ast.Expr(op)
+    made.nf_replaces = node  # type: ignore[attr-defined]
+    return [ast.copy_location(made, node)]
+
+
+def _parameter(node: ast.expr) -> tuple[ast.expr, bool]:
+    """``layer.weight`` of ``layer.weight.data`` and ``layer.weight.detach()``, and whether it was written so."""
+    match node:
+        case ast.Attribute(value=owner, attr="data"):
+            return owner, True
+        case ast.Call(func=ast.Attribute(value=owner, attr="detach"), args=[]):
+            return owner, True
+    return node, False

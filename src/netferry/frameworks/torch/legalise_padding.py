@@ -1,0 +1,160 @@
+"""Padding for PyTorch: ``same`` with strides, pairs per axis as flat lists from the last axis, crops as negative pads."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from netferry.frameworks.keras.arguments import all_equal, each, known, observed, per_axis, sequence
+from netferry.frameworks.torch.legalise_sizes import lazy
+from netferry.pivot.nodes import Op, constant, is_literal, literal
+
+Legalise = Callable[[Op, str], ast.expr]
+
+
+def _kept(node: Op, *names: str) -> dict[str, ast.expr]:
+    return {k.arg: k.value for k in node.attributes if k.arg and k.arg not in names}
+
+
+def _same(node: Op, name: str, drop: tuple[str, ...]) -> Op:
+    operands = {k.arg: k.value for k in node.operands if k.arg}
+    made = Op(name, operands, _kept(node, *drop), layer=node.layer, site=node.site, indirect=node.indirect)
+    return made
+
+
+def _conv(n: int) -> Legalise:
+    def legalise(node: Op, framework: str) -> ast.expr:
+        if known(node, "padding") != "same" or all_equal(node, "stride", n, 1):
+            return node if node.name.startswith("depthwise") else lazy(node) or node
+        if all_equal(node, "kernel_size", n, 1):
+            return node.replace(attributes={"padding": None})
+        if node.name.startswith("depthwise"):
+            return _as_grouped(node, n)
+        return _same(node, f"same_conv{n}d", ("padding", "padding_mode"))
+
+    return legalise
+
+
+def _as_grouped(node: Op, n: int) -> Op:
+    """A depthwise convolution as one in as many groups as channels."""
+    channels = node.attribute("in_channels")
+    if channels is None:
+        return node
+    made = node.replace(f"conv{n}d", attributes={"out_channels": channels, "groups": channels})
+    return made
+
+
+def _pool(n: int, kind: str) -> Legalise:
+    def legalise(node: Op, framework: str) -> ast.expr:
+        if known(node, "padding") != "same":
+            return node
+        if all_equal(node, "kernel_size", n, 1):
+            return node.replace(attributes={"padding": None})
+        return _same(node, f"same_{kind}_pool{n}d", ("padding", "dilation", "ceil_mode", "count_include_pad", "divisor_override"))
+
+    return legalise
+
+
+def _transposed(n: int) -> Legalise:
+    """What ``same`` cuts off the result, and what kernels smaller than strides leave at its end."""
+
+    def legalise(node: Op, framework: str) -> ast.expr:
+        if (learning := lazy(node)) is not None:
+            return learning
+        padding = known(node, "padding")
+        kernels, strides = per_axis(node, "kernel_size", n), per_axis(node, "stride", n)
+        if not all(map(is_literal, (*kernels, *strides))) or not all_equal(node, "dilation", n, 1):
+            return node
+        sizes = [(literal(k), literal(s)) for k, s in zip(kernels, strides, strict=True)]
+        if known(node, "output_padding") is None and node.attribute("output_padding") is not None:
+            node = node.replace(attributes={"output_padding": None})
+        rest = [max(s - k, 0) for k, s in sizes]
+        ends = {"output_padding": _number(rest)} if any(rest) else {}
+        if padding != "same":
+            return node.replace(attributes=ends) if ends and padding == 0 and node.attribute("output_padding") is None else node
+        cuts = [max(k - s, 0) for k, s in sizes]
+        if all(cut % 2 == 0 for cut in cuts):
+            return node.replace(attributes={"padding": _number([cut // 2 for cut in cuts]), **ends})
+        plain = node.replace(attributes={"padding": None})
+        sides = [side for cut in reversed(cuts) for side in (-(cut // 2), -(cut - cut // 2))]
+        crop = Op(f"pad{n}d", {}, {"padding": constant(tuple(sides))}, layer=True, site=node.site)
+        return sequence(node, plain, crop)
+
+    return legalise
+
+
+def _number(values: list[int]) -> ast.expr:
+    if not any(values):
+        return constant(0)
+    return constant(values[0] if len(set(values)) == 1 else tuple(values))
+
+
+def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
+    """A flat list from the last axis on, of a number, a number per axis or a pair per axis."""
+    given = node.attribute(name)
+    if given is None:
+        return None
+    if not isinstance(given, ast.Tuple | ast.List) and not is_literal(given):
+        seen = observed(node, name)
+        if sign > 0 and seen and all(isinstance(v, int) for v in seen):
+            return given
+        return None
+    if n == 1 and isinstance(given, ast.Tuple | ast.List) and len(given.elts) == 2:
+        items: list[ast.expr] = [given]
+    else:
+        items = each(given, n)
+    flat: list[ast.expr] = []
+    for item in reversed(items):
+        pair = list(item.elts) if isinstance(item, ast.Tuple | ast.List) else [item, item]
+        flat += pair if sign > 0 else [_negative(p) for p in pair]
+    texts = {ast.unparse(f) for f in flat}
+    return flat[0] if len(texts) == 1 else ast.Tuple(flat, ast.Load())
+
+
+def _negative(item: ast.expr) -> ast.expr:
+    return constant(-literal(item)) if is_literal(item) else ast.UnaryOp(ast.USub(), item)
+
+
+def _spatial(n: int) -> Legalise:
+    def legalise(node: Op, framework: str) -> ast.expr:
+        padding = _sides(node, "pads", n, 1)
+        return node if padding is None else Op(
+            f"pad{n}d", {}, {"padding": padding, **_kept(node, "pads")}, layer=True, site=node.site
+        )  # fmt: skip
+
+    return legalise
+
+
+def _crop(n: int) -> Legalise:
+    def legalise(node: Op, framework: str) -> ast.expr:
+        padding = _sides(node, "cropping", n, -1)
+        return node if padding is None else Op(f"pad{n}d", {}, {"padding": padding}, layer=True, site=node.site)
+
+    return legalise
+
+
+def _axes(node: Op, framework: str) -> ast.expr:
+    """A pair for every axis, without those at the front that are zero."""
+    given, x = node.attribute("pads"), node.operand("x")
+    if not isinstance(given, ast.Tuple | ast.List) or x is None:
+        return node
+    pairs: list[Any] = list(given.elts)
+    if not all(isinstance(p, ast.Tuple | ast.List) and len(p.elts) == 2 for p in pairs):
+        return node
+    while len(pairs) > 1 and is_literal(pairs[0]) and not any(literal(pairs[0])):
+        pairs.pop(0)
+    flat = [side for pair in reversed(pairs) for side in pair.elts]
+    return Op("pad", {"x": x}, {"pads": ast.Tuple(flat, ast.Load()), **_kept(node, "pads")}, site=node.site)
+
+
+LEGALISATIONS: dict[str, Legalise] = {
+    **{f"conv{n}d": _conv(n) for n in (1, 2, 3)},
+    **{f"depthwise_conv{n}d": _conv(n) for n in (1, 2)},
+    **{f"max_pool{n}d": _pool(n, "max") for n in (1, 2, 3)},
+    **{f"avg_pool{n}d": _pool(n, "avg") for n in (1, 2, 3)},
+    **{f"conv_transpose{n}d": _transposed(n) for n in (1, 2, 3)},
+    **{f"spatial_pad{n}d": _spatial(n) for n in (1, 2, 3)},
+    **{f"crop{n}d": _crop(n) for n in (1, 2, 3)},
+    "pad_axes": _axes,
+}

@@ -1,0 +1,148 @@
+"""Convolution and pooling with TensorFlow's ``same`` padding where strides make it depend on the size of the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from netferry.ops.conv import conv_reference, each, kernel_axes
+from netferry.ops.core import Case, OpDef, Spelling, Support
+from netferry.ops.registry import register, register_support
+
+Array = np.ndarray[Any, Any]
+
+_PADS = '''
+def same_padding(x, kernel_size, stride, dilation):
+    """The padding, from the last axis on, with which strided windows give ``ceil(size / stride)`` results."""
+    pads = []
+    for size, k, s, d in reversed(list(zip(x.shape[2:], kernel_size, stride, dilation))):
+        total = max((math.ceil(size / s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        pads += [total // 2, total - total // 2]
+    return pads
+'''
+register_support(Support("same_padding", {"torch": _PADS}))
+
+
+def _pads_of(x: Array, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
+    n = x.ndim - 2
+    pairs = [(0, 0), (0, 0)]
+    for size, k, s, d in zip(x.shape[2:], each(kernel, n), each(stride, n), each(dilation, n), strict=True):
+        total = max((-(-size // s) - 1) * s + (k - 1) * d + 1 - size, 0)
+        pairs.append((total // 2, total - total // 2))
+    return pairs
+
+
+def _conv(x: Array, *, kernel_size: Any, stride: Any = 1, dilation: Any = 1, **options: Any) -> Array:
+    padded = np.pad(x, _pads_of(x, kernel_size, stride, dilation))
+    return conv_reference(padded, kernel_size=kernel_size, stride=stride, dilation=dilation, **options)
+
+
+def _register_conv(n: int) -> None:
+    name = f"Conv{n}dSame"
+    code = f'''
+class {name}(torch.nn.Conv{n}d):
+    """A convolution whose result has ``ceil(size / stride)`` places along every axis."""
+
+    def forward(self, x):
+        return super().forward(torch.nn.functional.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation)))
+'''
+    register_support(Support(name, {"torch": code}, ("same_padding",)))
+    spelling = Spelling(
+        name,
+        "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
+        maps={"bias": "use_bias"},
+        ignore=("padding",),
+        call="x",
+        params={"weight": f"weight: O I {kernel_axes(n)}", "bias": "bias: O"},
+        support=name,
+        layer=True,
+        read=False,
+        positional=3,
+    )
+    base = {"in_channels": 4, "out_channels": 6}
+    register(
+        OpDef(
+            f"same_conv{n}d",
+            "x, *, in_channels=..., out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
+            f"Convolution over {n} spatial dimensions with as many results as strides begin in the input.",
+            layout="channels",
+            reference=_conv,
+            params={"weight": f"O I {kernel_axes(n)}", "bias": "O"},
+            optional={"bias": "use_bias"},
+            spellings={"torch": [spelling]},
+            cases=[
+                Case({"x": (2, 4, 9, 8, 7)[: n + 2]}, base | {"kernel_size": 3, "stride": 2}),
+                Case({"x": (2, 4, 9, 8, 7)[: n + 2]}, base | {"kernel_size": (4, 2, 1)[:n], "stride": 3, "groups": 2}),
+            ],
+        )
+    )
+
+
+_MAX = '''
+class MaxPool{n}dSame(torch.nn.MaxPool{n}d):
+    """Max pooling whose result has ``ceil(size / stride)`` places along every axis."""
+
+    def forward(self, x):
+        kernel, stride = (v if isinstance(v, tuple) else (v,) * {n} for v in (self.kernel_size, self.stride))
+        pads = same_padding(x, kernel, stride, (1,) * {n})
+        return super().forward(torch.nn.functional.pad(x, pads, value=-math.inf))
+'''
+_MEAN = '''
+class AvgPool{n}dSame(torch.nn.AvgPool{n}d):
+    """Average pooling whose result has ``ceil(size / stride)`` places along every axis; padding does not count."""
+
+    def forward(self, x):
+        kernel, stride = (v if isinstance(v, tuple) else (v,) * {n} for v in (self.kernel_size, self.stride))
+        pads = same_padding(x, kernel, stride, (1,) * {n})
+        counts = super().forward(torch.nn.functional.pad(torch.ones_like(x[:1, :1]), pads))
+        return super().forward(torch.nn.functional.pad(x, pads)) / counts
+'''
+_CALL = '''
+def same_{kind}_pool{n}d(x, kernel_size, stride=None):
+    """{title} pooling whose result has ``ceil(size / stride)`` places along every axis."""
+    return {title}Pool{n}dSame(kernel_size, stride)(x)
+'''
+
+
+def _pool(kind: str) -> Any:
+    def reference(x: Array, *, kernel_size: Any, stride: Any = None) -> Array:
+        n = x.ndim - 2
+        kernel, steps = each(kernel_size, n), each(kernel_size if stride is None else stride, n)
+        padded = np.pad(x, _pads_of(x, kernel, steps, 1), constant_values=np.nan)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, tuple(range(2, n + 2)))
+        picked = windows[(slice(None), slice(None), *(slice(None, None, s) for s in steps))]
+        axes = tuple(range(n + 2, 2 * n + 2))
+        found: Array = (np.nanmax if kind == "max" else np.nanmean)(picked, axis=axes)
+        return found
+
+    return reference
+
+
+def _register_pool(n: int, kind: str, title: str, text: str) -> None:
+    name = f"{title}Pool{n}dSame"
+    register_support(Support(name, {"torch": text.format(n=n)}, ("same_padding",)))
+    call = f"same_{kind}_pool{n}d"
+    register_support(Support(call, {"torch": _CALL.format(n=n, kind=kind, title=title)}, (name,)))
+    layer = Spelling(name, "kernel_size, stride=None", call="x", support=name, layer=True, read=False, positional=2)
+    function = Spelling(call, "x, kernel_size, stride=None", support=call, read=False, positional=3)
+    register(
+        OpDef(
+            f"same_{kind}_pool{n}d",
+            "x, *, kernel_size, stride=None",
+            f"{title} pooling with as many results as strides begin in the input; padding does not count.",
+            layout="channels",
+            reference=_pool(kind),
+            spellings={"torch": [layer, function]},
+            cases=[
+                Case({"x": (2, 3, 9, 8, 7)[: n + 2]}, {"kernel_size": 3, "stride": 2}),
+                Case({"x": (2, 3, 9, 8, 7)[: n + 2]}, {"kernel_size": (2, 3, 2)[:n]}),
+            ],
+        )
+    )
+
+
+for _n in (1, 2, 3):
+    _register_conv(_n)
+    _register_pool(_n, "max", "Max", _MAX)
+    _register_pool(_n, "avg", "Avg", _MEAN)

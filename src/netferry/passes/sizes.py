@@ -1,0 +1,215 @@
+"""Sizes made explicit: what one framework learns from the data and another wants to be told.
+
+A size that every run of a site agrees in is a constant; where runs differ, it is what a neighbour is given, or an
+argument threaded from the callers; where neither says it, it stays open.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from netferry.ops import registry
+from netferry.ops.core import INFERRED
+from netferry.pivot.copying import copied
+from netferry.pivot.facts import Event, Tensor
+from netferry.pivot.nodes import Op, constant
+from netferry.pivot.program import Program
+
+_CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
+_LAST = frozenset({"in_features", "input_size", "normalized_shape"})
+_OUTPUTS = ("out_channels", "out_features", "hidden_size")
+"""Attributes that say how many channels a layer gives: what the next one may take."""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """A size as seen once, and the calls within which the site that needs it was run (the site's own last)."""
+
+    value: Any
+    chain: tuple[Any, ...]
+
+
+def fill(program: Program, *, channels_last: bool) -> int:
+    """Give every layer the sizes that it was seen to be called with; the number of those that stay open."""
+    return _Filler(program, channels_last).run()
+
+
+class _Filler:
+    def __init__(self, program: Program, channels_last: bool) -> None:
+        self.program = program
+        self.recording = program.facts
+        self.channels_last = channels_last
+        self.scopes: dict[int, list[ast.AST]] = {}
+        self.calls: dict[int, ast.Call] = {}
+        self.threaded: dict[tuple[int, str], list[tuple[str, dict[int, Any]]]] = {}
+        self.first: dict[int, Event] = {}
+        for event in self.recording.events:
+            if event.instance is not None:
+                self.first.setdefault(event.instance, event)
+
+    def run(self) -> int:
+        """Every layer op of the program; nested ones before those around them."""
+        found: list[tuple[Op, list[ast.AST]]] = []
+        for tree in [*(d.node for d in self.program.definitions), self.program.construction]:
+            for node, scopes in _scoped(tree, []):
+                number = getattr(node, "nf_id", -1)
+                if isinstance(node, ast.Call):
+                    self.calls[number] = node
+                    self.scopes[number] = scopes
+                elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
+                    found.append((node, scopes))
+        return sum(self._fill(node, scopes) for node, scopes in found)
+
+    def _fill(self, node: Op, scopes: list[ast.AST]) -> int:
+        if node.name == "input_size":
+            return self._input_size(node, scopes)
+        missing = [
+            p.name for p in registry.get(node.name).attributes
+            if p.default is INFERRED and node.attribute(p.name) is None and p.name in _CHANNELS | _LAST | {"dimensions"}
+        ]  # fmt: skip
+        left = 0
+        for name in missing:
+            samples = [s for s in self._samples(getattr(node, "nf_id", -1), name) if s.value is not None]
+            made = self.resolve(samples, scopes, name) if samples else None
+            if made is not None:
+                node.attributes.append(ast.keyword(name, made))
+            left += made is None and bool(samples)
+        return left
+
+    def _samples(self, site: int, name: str) -> Iterator[_Sample]:
+        for identity, made_at in self.recording.constructed.items():
+            if made_at == site and identity in self.first:
+                value = self._size(self.first[identity], name)
+                yield _Sample(value, self.recording.chains.get(identity, ()))
+
+    def _size(self, event: Event, name: str) -> Any:
+        given = next((a for a in (*event.args, *event.kwargs.values()) if isinstance(a, Tensor)), None)
+        if given is None or len(given.shape) < 2:
+            return None
+        if name == "dimensions":
+            return max(len(given.shape) - 2, 1)
+        at = -1 if name in _LAST or self.channels_last else 1
+        return given.shape[at]
+
+    def _input_size(self, node: Op, scopes: list[ast.AST]) -> int:
+        values = self.recording.values.get(getattr(node, "nf_id", -1), [])
+        if not values:
+            return 1
+        chains = self.recording.within.get(getattr(node, "nf_id", -1), [])
+        samples = [_Sample(v, c) for v, c in zip(values, chains, strict=False)]
+        made = self.resolve(samples, scopes, "in_features") or constant(values[0])
+        node.nf_value = made  # type: ignore[attr-defined]
+        return 0
+
+    # -- one size as an expression -------------------------------------------------------------------------------
+
+    def resolve(self, samples: Sequence[_Sample], scopes: list[ast.AST], name: str) -> ast.expr | None:
+        """An expression that has every sample's value where the site is run; None where there is none."""
+        if len({s.value for s in samples}) == 1:
+            return constant(samples[0].value)
+        function = _function(scopes)
+        if function is None:
+            return None
+        return self._neighbour(samples, function) or self._argument(samples, scopes, function, name)
+
+    def _neighbour(self, samples: Sequence[_Sample], function: ast.FunctionDef) -> ast.expr | None:
+        """What another layer of the same function was told to give, if it always was this size."""
+        stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        for node in ast.walk(function):
+            if not isinstance(node, Op) or not node.layer:
+                continue
+            for wanted in _OUTPUTS:
+                given = node.attribute(wanted)
+                names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)} if given is not None else set()
+                if given is None or not names or names & stored:
+                    continue
+                seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
+                if len(seen) == len(samples) and all(v == s.value for v, s in zip(seen, samples, strict=True)):
+                    return copied(given)  # type: ignore[no-any-return]
+        return None
+
+    def _argument(
+        self, samples: Sequence[_Sample], scopes: list[ast.AST], function: ast.FunctionDef, name: str
+    ) -> ast.expr | None:
+        """A parameter of the function around the site, given by all its callers."""
+        callers = [self._caller(s) for s in samples]
+        known = [c for c in callers if c is not None]
+        if len(known) != len(samples):
+            return None
+        by_serial: dict[int, Any] = {}
+        for serial, outer in known:
+            if by_serial.setdefault(serial, outer.value) != outer.value:
+                return None
+        for parameter, before in self.threaded.get((id(function), name), []):
+            if before == by_serial:
+                return ast.Name(parameter, ast.Load())
+        given: dict[int, ast.expr] = {}
+        for site in {outer.chain[-1].node for _, outer in known}:
+            call = self.calls.get(site)
+            if call is None or any(isinstance(a, ast.Starred) for a in call.args):
+                return None
+            seen = {s: o for s, o in known if o.chain[-1].node == site}
+            made = self.resolve(list(seen.values()), self.scopes[site], name)
+            if made is None:
+                return None
+            given[site] = made
+        return self._thread(function, name, by_serial, given)
+
+    def _thread(
+        self, function: ast.FunctionDef, name: str, by_serial: dict[int, Any], given: dict[int, ast.expr]
+    ) -> ast.expr:
+        taken = {a.arg for a in ast.walk(function) if isinstance(a, ast.arg)} | {
+            n.id for n in ast.walk(function) if isinstance(n, ast.Name)
+        }
+        parameter, number = name, 1
+        while parameter in taken:
+            number += 1
+            parameter = f"{name}{number}"
+        self.threaded.setdefault((id(function), name), []).append((parameter, by_serial))
+        arguments = function.args
+        at = 1 if arguments.args and arguments.args[0].arg == "self" else 0
+        at += len(self.threaded[id(function), name]) - 1
+        function.args = ast.arguments(
+            arguments.posonlyargs, [*arguments.args[:at], ast.arg(parameter), *arguments.args[at:]], arguments.vararg,
+            arguments.kwonlyargs, arguments.kw_defaults, arguments.kwarg, arguments.defaults,
+        )  # fmt: skip
+        for site, value in given.items():
+            call = self.calls[site]
+            behind = len(self.threaded[id(function), name]) - 1
+            call.args = [*call.args[:behind], value, *call.args[behind:]]
+        return ast.Name(parameter, ast.Load())
+
+    def _caller(self, sample: _Sample) -> tuple[int, _Sample] | None:
+        """The call that runs the body around a site, as a sample of that call's own site."""
+        *outer, own = sample.chain
+        for index in range(len(outer) - 1, -1, -1):
+            link = outer[index]
+            if link.body == own.body:
+                continue
+            if link.instance:  # A layer that makes its parts when first called got its arguments when it was made.
+                chain = self.recording.chains.get(link.instance)
+                return (link.instance, _Sample(sample.value, chain)) if chain else None
+            return link.serial, _Sample(sample.value, tuple(outer[: index + 1]))
+        return None
+
+
+def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
+    """Every node below, inner ones first, with the functions and classes around it."""
+    inner = [*scopes, node] if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda) else scopes
+    for child in ast.iter_child_nodes(node):
+        yield from _scoped(child, inner)
+    yield node, scopes
+
+
+def _function(scopes: list[ast.AST]) -> ast.FunctionDef | None:
+    """The function around a site: one that callers can be told to give more arguments."""
+    if not scopes or not isinstance(scopes[-1], ast.FunctionDef):
+        return None
+    outer = scopes[:-1]
+    is_method = bool(outer) and isinstance(outer[-1], ast.ClassDef)
+    if (is_method and scopes[-1].name == "__init__" and len(outer) == 1) or not outer:
+        return scopes[-1]
+    return None
