@@ -25,6 +25,7 @@ from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import between, is_identity
 from netferry.passes.layout.solve import Layout, solve
+from netferry.passes.lifting import lift
 from netferry.passes.promotion import promote
 from netferry.pivot.checker import require
 from netferry.pivot.program import Program
@@ -274,6 +275,7 @@ def migrate(
         program = apply_layout(reading.program.copy(), found)
         if frameworks.get(to).explicit_sizes:
             sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
+            program = lift(program)
         promote(program)
         ranges.mark(program)
     with clock.stage("write", "writing the target"):

@@ -56,6 +56,9 @@ class Conventions(Protocol):
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Translate a call that concerns the network's structure; MISSING when it is none."""
 
+    def applied(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
+        """Translate the call of a stock layer that needs more than its operands; MISSING to go on."""
+
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
         """Change the arguments of a call of the project's own code, where some mean nothing elsewhere."""
 
@@ -255,7 +258,7 @@ class Reader(ast.NodeTransformer):
         if instance and self.conventions.is_container(path):
             self.generic_visit(node)
             return node
-        made = MISSING if instance else self.conventions.structure(self, node, path)
+        made = self.conventions.applied(self, node, path) if instance else self.conventions.structure(self, node, path)
         if made is not MISSING:
             return made  # type: ignore[return-value]
         candidates = registry.find(path)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from netferry import callables, frameworks, stdlib
+from netferry import callables, frameworks, reporting, stdlib
 from netferry.ops import registry
 from netferry.ops.core import OpDef, Spelling
 from netferry.ops.lowering import CannotWrite, arguments, choose, dotted, lower
@@ -23,8 +23,6 @@ from netferry.supports import Supports
 _ADAPTERS = 1 << 40
 """First id of the ops that adapters hold, which no node of the source has."""
 _CALLEE = "__callee__"
-MADE = "__netferry_made__"
-"""What code that reports its layers calls with a site's number and the layer."""
 
 
 class Conventions(Protocol):
@@ -72,7 +70,7 @@ class Lowering(ast.NodeTransformer):
         self.bases: dict[str, LayerPlace] = {}
         self.adapters: dict[callables.Key, callables.Adapter] = {}
         self.legalisations = frameworks.legalisations(conventions.name)
-        self.taken = _bound_names(program, ())
+        self.taken = _bound_names(d.node for d in program.definitions)
         self.supports = Supports(conventions.name, self.taken | {i.alias for i in program.imports})
         self.adapted = callables.adapted(program, self._native)
 
@@ -81,9 +79,11 @@ class Lowering(ast.NodeTransformer):
             if callables.key_of(node) in self.adapted and callables.is_through_variable(node):
                 self.generic_visit(node)
                 return ast.copy_location(callables.source_call(node, self.source), node)
-            return self._lower(node)
+            made = self._lower(node)
         except CannotWrite as error:
             return self._hole(node, str(error))
+        reports = self.instantiated is not None and reporting.is_site(node)
+        return reporting.reported(made, node.nf_id) if reports else made  # type: ignore[attr-defined]
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """One of several results: the others need not be computed where each has an expression of its own."""
@@ -209,8 +209,8 @@ class Lowering(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         partials: list[Op] = getattr(node, "nf_partial", [])
         self.generic_visit(node)
-        if self.instantiated and (number := getattr(node, "nf_id", -1)) in self.instantiated:
-            return self._reported(node, number)
+        if self.instantiated is not None and reporting.is_instance(node, self.instantiated):
+            return reporting.reported(node, node.nf_id)  # type: ignore[attr-defined]
         if not partials or callables.key_of(partials[0]) in self.adapted:
             return node
         made = self.visit(partials[0])
@@ -299,9 +299,14 @@ def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None
     text = f"{hole.reason}: {hole.hint}" if hole.code else hole.reason
     message = ast.Call(ast.Name("NotImplementedError", ast.Load()), [constant(text)], [])
     made = ast.Raise(message, None)
-    made.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
     made.nf_comment = _commented(original)  # type: ignore[attr-defined]
-    return [made]
+    last: ast.stmt = made
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
+            # Only a call of the function shall fail, not its definition.
+            last = ast.FunctionDef(name, arguments, [made], [], type_params=[])
+    last.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
+    return [last]
 
 
 def _commented(text: str) -> str:
@@ -384,11 +389,11 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
     With ``instantiated``, the code is also written so that it reports its layers, those of these sites included.
     """
     program = conventions.prepare(program)
-    reporting = None if instantiated is None else _reporting(program.copy(), conventions, instantiated)
+    report = None if instantiated is None else _reporting(program.copy(), conventions, instantiated)
     lowering = Lowering(conventions, list(program.holes), program)
     call = Renderer().expression(lowering.visit(program.construction))
     code = _code(program, conventions, lowering)
-    call, imports = conventions.imports(call, _bound_names(program, ()))
+    call, imports = conventions.imports(call, lowering.taken)
     ast.parse(code)
     holes = _places(lowering.holes)
     return Written(
@@ -401,7 +406,7 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
         lowering.bases,
         dict(program.renamed),
         dict(program.names),
-        reporting,
+        report,
     )
 
 
@@ -410,7 +415,7 @@ def _reporting(program: Program, conventions: Conventions, instantiated: Collect
     lowering = Lowering(conventions, [], program, instantiated)
     call = Renderer().expression(lowering.visit(program.construction))
     code = _code(program, conventions, lowering, formatted=False)
-    call, imports = conventions.imports(call, _bound_names(program, ()))
+    call, imports = conventions.imports(call, lowering.taken)
     return "\n".join([code, *imports]), call
 
 
@@ -434,7 +439,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering, *, for
     supports = lowering.supports.code()
     adapters = [a.code() for a in lowering.adapters.values()]
     body = "\n\n\n".join([*supports, *adapters, *texts])
-    taken = _bound_names(program, supports)
+    taken = lowering.taken | _bound_names(ast.parse(s) for s in supports)
     body, imports = conventions.imports(body, taken)
     body, more = stdlib.shorten(body, program.imports, taken)
     used = _used_names(body)
@@ -445,9 +450,8 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering, *, for
     return format_code(text, program.width) if formatted else text
 
 
-def _bound_names(program: Program, supports: Iterable[str]) -> set[str]:
+def _bound_names(trees: Iterable[ast.AST]) -> set[str]:
     found: set[str] = set()
-    trees = [d.node for d in program.definitions] + [ast.parse(s) for s in supports]
     for tree in trees:
         for node in ast.walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):

@@ -92,11 +92,15 @@ class Recording:
     """Instance -> the calls within which it was made, outermost first, the one that made it last."""
     within: dict[int, list[tuple[Link, ...]]] = field(default_factory=dict)
     """Node of a number read from a sequence -> the calls within which it was, each time."""
+    labels: dict[int, Any] = field(default_factory=dict)
+    """Node that makes a layer -> the expression of the name that the source gives it."""
     executed: set[int] = field(default_factory=set)
     inputs: list[Tensor] = field(default_factory=list)
     outputs: Any = None
     network: Any = None
     failure: BaseException | None = None
+    plain: Any = None
+    """The definitions of the main file as code that tells nothing: for networks that loading it makes."""
 
 
 class Recorder:

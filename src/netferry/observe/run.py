@@ -159,6 +159,7 @@ def _load(
 ) -> types.ModuleType:
     given = bound_names(ast.parse(prelude).body)
     tree = ast.Module(definitions(project.main, wanted, given), [])
+    recorder.recording.plain = compile(tree, str(project.main.path), "exec", dont_inherit=True)
     command_line = sys.argv
     sys.argv = [str(project.main.path)]  # Definitions that read options shall see none, not those of netferry.
     try:

@@ -213,6 +213,7 @@ _activation(
             keras_layer_template("keras", 'KERAS.layers.Activation("gelu")', when={"approximate": "none"}),
             keras_layer_template("keras", "KERAS.layers.Activation(lambda x: keras.ops.gelu(x, approximate=True))"),
             keras("gelu", "x, approximate=True", maps=_APPROXIMATE),
+            Spelling("keras.activations.gelu", "x, approximate=False", maps=_APPROXIMATE, write=False),
         ],
     ),
     "approximate='none'",
@@ -272,6 +273,12 @@ def _softplus_targets() -> Targets:
                 template(f"{softplus}({{x}})", when=plain),
                 template(scaled.replace("X", "{x}"), when=far),
                 template(exact.replace("X", "{x}")),
+                *(
+                    Spelling(path, "features, name=None", maps={"features": "x"}, ignore=("name",), write=False)
+                    for path in ("tf.nn.softplus", "tf.math.softplus")
+                    if framework == "tensorflow"
+                ),
+                *(Spelling("keras.ops.softplus", "x", write=False) for _ in (0,) if framework == "keras"),
             ]
         )
     return made[0], made[1]

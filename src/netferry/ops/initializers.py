@@ -165,7 +165,7 @@ _initializer(
 def _register_xavier() -> None:
     squared = {"gain": Conversion("gain", "{} ** 0.5", "{} ** 2")}
     for name, distribution in (("uniform", "uniform"), ("normal", "untruncated_normal")):
-        scaled = f'INIT.VarianceScaling(scale={{gain}}, mode="fan_avg", distribution="{distribution}")'
+        scaled = f'INIT.VarianceScaling({{gain}}, "fan_avg", "{distribution}")'
         plain: list[Target] = [("INIT.GlorotUniform()", {"when": {"gain": 1.0}})] if name == "uniform" else []
         _initializer(
             f"xavier_{name}",
@@ -183,7 +183,7 @@ _register_xavier()
 def _register_kaiming() -> None:
     slope = {"a": Conversion("a", "(2.0 / {} - 1.0) ** 0.5", "2.0 / (1.0 + {} ** 2)")}
     for name, distribution in (("uniform", "uniform"), ("normal", "untruncated_normal")):
-        scaling = f'INIT.VarianceScaling(scale=SCALE, mode={{mode}}, distribution="{distribution}")'
+        scaling = f'INIT.VarianceScaling(SCALE, {{mode}}, "{distribution}")'
         targets: list[Target] = []
         if name == "uniform":
             targets += [

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, values
+from netferry.ops.core import Case, OpDef, Spelling, Support, values
 from netferry.ops.forms import (
     keras,
     template,
     tensorflow,
 )
-from netferry.ops.registry import register
+from netferry.ops.layer_forms import keras_layer, support_layer
+from netferry.ops.registry import register, register_support
 
 _AXIS = {"dim": "axis"}
 
@@ -28,6 +29,37 @@ def _join(name: str, rest: str = "", **options: Any) -> Spelling:
     )
 
 
+register_support(
+    Support(
+        "Concatenate",
+        {
+            "torch": '''
+class Concatenate(torch.nn.Module):
+    """Joins tensors along an axis."""
+
+    def __init__(self, dim=0):
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, xs):
+        return torch.cat(xs, dim=self.dim)
+'''
+        },
+    )
+)
+
+
+def _merging(package: str) -> list[Spelling]:
+    """Keras's layer, and the function that makes and applies it."""
+    return [
+        keras_layer(package, "Concatenate", "axis=-1", maps={"inputs": "xs"}, write=False),
+        Spelling(
+            f"{package}.layers.concatenate", "inputs, axis=-1, **kwargs", maps={"inputs": "xs"}, ignore=("kwargs",),
+            write=False,
+        ),
+    ]  # fmt: skip
+
+
 register(
     OpDef(
         "concat",
@@ -40,9 +72,12 @@ register(
                 _join("cat", "dim=0"),
                 _join("concat", "dim=0", write=False),
                 _join("concatenate", "dim=0", write=False),
+                support_layer("Concatenate", "dim=0", maps={"dim": "axis", "x": "xs"}),
             ],
-            "tensorflow": [tensorflow("concat", "values, axis, name='concat'", maps={"values": "xs"})],
-            "keras": [keras("concatenate", "xs, axis=0")],
+            "tensorflow": [
+                tensorflow("concat", "values, axis, name='concat'", maps={"values": "xs"}), *_merging("tf.keras")
+            ],
+            "keras": [keras("concatenate", "xs, axis=0"), *_merging("keras")],
         },
         cases=[
             Case({"xs": [(2, 3), (4, 3)]}),

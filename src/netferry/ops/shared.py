@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Sequence
 
@@ -52,28 +51,14 @@ def tensorflow_text(code: str) -> str:
 
 def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
     """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
-    code = with_config(code)
     return register_support(Support(name, {"tensorflow": tensorflow_text(code), "keras": code}, requires))
 
 
-def with_config(code: str) -> str:
-    """A layer's code with ``get_config``, which saving needs, where it keeps every argument under the argument's name."""
-    tree = ast.parse(code).body[0]
-    methods = {m.name: m for m in getattr(tree, "body", ()) if isinstance(m, ast.FunctionDef)}
-    init = methods.get("__init__")
-    if not isinstance(tree, ast.ClassDef) or init is None or init.args.kwarg is None or "get_config" in methods:
-        return code
-    names = [a.arg for a in [*init.args.args, *init.args.kwonlyargs][1:]]
-    kept = {ast.unparse(s) for s in init.body}
-    if not names or any(f"self.{name} = {name}" not in kept for name in names):
-        return code
-    items = ", ".join(f'"{name}": self.{name}' for name in names)
-    method = f"    def get_config(self):\n        return {{**super().get_config(), {items}}}\n"
-    return f"{code.rstrip()}\n\n{method}"
-
-
 def layer_calling(name: str, function: str, doc: str, signature: str) -> Support:
-    """Register a layer class that calls a support function with the arguments that it was made with."""
+    """Register a layer class that calls a support function with the arguments that it was made with.
+
+    They are named one by one, because Keras then saves and loads the layer by itself.
+    """
     options = ", ".join(f"{argument}={argument}" for argument in Signature.parse(signature).names)
     code = f'''
 class {name}(keras.layers.Layer):
@@ -85,8 +70,5 @@ class {name}(keras.layers.Layer):
 
     def call(self, x):
         return {function}(x, **self.options)
-
-    def get_config(self):
-        return {{**super().get_config(), **self.options}}
 '''
     return keras_support(name, code, requires=(function,))

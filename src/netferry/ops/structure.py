@@ -65,6 +65,12 @@ register(OpDef(
     layout="none", spellings={"torch": (Spelling("", template="{module}.requires_grad_({value})"),)},
 ))  # fmt: skip
 register(OpDef(
+    "symbolic_input", "", "What a network that is described as a graph is called with.", layout="none",
+))  # fmt: skip
+register(OpDef(
+    "functional_model", "inputs, outputs", "The network between symbolic inputs and outputs.", layout="none",
+))  # fmt: skip
+register(OpDef(
     "input_size", "*, axis", "The size of an axis of what a layer is first called with.", layout="none",
 ))  # fmt: skip
 register(OpDef(

@@ -61,7 +61,10 @@ class _Filler:
                     self.scopes[number] = scopes
                 elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
                     found.append((node, scopes))
-        return sum(self._fill(node, scopes) for node, scopes in found)
+        left = sum(self._fill(node, scopes) for node, scopes in found)
+        for definition in self.program.definitions:
+            definition.node = _Put().visit(definition.node)
+        return left
 
     def _fill(self, node: Op, scopes: list[ast.AST]) -> int:
         if node.name == "input_size":
@@ -194,6 +197,15 @@ class _Filler:
                 return (link.instance, _Sample(sample.value, chain)) if chain else None
             return link.serial, _Sample(sample.value, tuple(outer[: index + 1]))
         return None
+
+
+class _Put(ast.NodeTransformer):
+    """Sizes of inputs where they are asked for."""
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        self.generic_visit(node)
+        value = getattr(node, "nf_value", None)
+        return node if value is None else ast.copy_location(value, node)
 
 
 def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import re
 import site
 import sys
@@ -116,6 +117,7 @@ def _module_path(root: Path, module: str) -> Path | None:
     return None
 
 
+@functools.cache
 def _is_library_folder(folder: Path) -> bool:
     """Whether libraries are installed there: what lies beside a file in it is not its project."""
     known = {*site.getsitepackages(), site.getusersitepackages(), sysconfig.get_path("stdlib")}

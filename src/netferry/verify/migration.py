@@ -38,7 +38,17 @@ def source_factory(reading: Reading) -> Any:
     """A function that builds the source network anew."""
     module: types.ModuleType = reading.observation.modules[reading.project.main.module]
     code = compile(reading.call, "<call>", "eval")
+    plain = reading.observation.recording.plain
+    if reading.call.isidentifier() and plain is not None:  # A network that loading the file makes, each time anew.
+        return lambda: _reloaded(module, plain)[reading.call]
     return lambda: eval(code, module.__dict__)  # noqa: S307 - the user's own construction call
+
+
+def _reloaded(module: types.ModuleType, plain: types.CodeType) -> dict[str, Any]:
+    """What a file's definitions make when they are run again."""
+    names = {"__name__": module.__name__, "__file__": module.__file__, "__package__": module.__package__}
+    exec(plain, names)  # noqa: S102 - the user's own code
+    return names
 
 
 def arguments(reading: Reading, seed: int = _SEED) -> Arguments:

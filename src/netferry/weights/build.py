@@ -206,7 +206,7 @@ def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> di
     if written.sizes:
         return {factor: int(attributes[name]) for factor, name in written.sizes.items()}
     groups, outputs = attributes.get("groups"), attributes.get("out_channels")
-    if written is op or not isinstance(groups, int) or not isinstance(outputs, int):
+    if written is op or "groups" in written.parsed or not isinstance(groups, int) or not isinstance(outputs, int):
         return {}
     return {"I": groups, "M": outputs // groups}
 

@@ -8,7 +8,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from netferry.writer import MADE, Written
+from netferry.reporting import MADE
+from netferry.writer import Written
 
 Report = Callable[[int, Any], Any]
 
@@ -28,9 +29,7 @@ def places(written: Written, locate: Callable[[Callable[[Report], Any]], dict[in
         return eval(compile(tree, "<call>", "eval"), module.__dict__)  # noqa: S307 - our own generated call
 
     try:
-        r = locate(build)
-        if __import__("os").environ.get("NFDEBUG"): print(code[-900:], r)
-        return r
+        return locate(build)
     except Exception:  # noqa: BLE001 - verification runs the code proper, and tells what is wrong with it
         import os, traceback
         if os.environ.get("NFDEBUG"): traceback.print_exc(); print(code)

@@ -8,7 +8,8 @@ from netferry.ops import registry
 from netferry.ops.core import INFERRED
 from netferry.ops.lowering import CannotWrite, convert
 from netferry.pivot.copying import copied
-from netferry.pivot.nodes import LayerAttribute, Op, is_literal
+from netferry.pivot.facts import Note
+from netferry.pivot.nodes import LayerAttribute, Op, constant, is_literal
 from netferry.pivot.program import Program
 
 
@@ -41,11 +42,13 @@ def fill_inferred(program: Program) -> None:
     """Put in the number that Keras only learns from the data: ``self.conv.in_channels`` of ``Conv2d(3, 64, 7)`` is 3."""
     for definition in program.definitions:
         if isinstance(definition.node, ast.ClassDef):
-            definition.node = _Inferred(definition.node).visit(definition.node)
+            definition.node = _Inferred(definition.node, program.notes).visit(definition.node)
 
 
 class _Inferred(ast.NodeTransformer):
-    def __init__(self, owner: ast.ClassDef) -> None:
+    def __init__(self, owner: ast.ClassDef, notes: list[Note]) -> None:
+        self.notes = notes
+        self.quiet = False
         self.made: dict[str, list[Op]] = {}
         for node in ast.walk(owner):
             if isinstance(node, ast.Assign) and isinstance(node.value, Op) and node.value.layer:
@@ -58,8 +61,26 @@ class _Inferred(ast.NodeTransformer):
             return node
         given = [op.attribute(node.name) for op in self.made.get(ast.unparse(node.owner), ()) if op.name in node.ops]
         value = given[0] if len(given) == 1 else None
-        if value is None and len(node.seen) == 1:
-            self.notes.append(Note(f"{node.name} is written as the number it was in the run", node.site))
-            return ast.copy_location(constant(next(iter(node.seen))), node)
-        is_known = value is not None and (is_literal(value) or ast.unparse(value).startswith("self."))
-        return ast.copy_location(copied(value), node) if value is not None and is_known else node
+        if value is not None and (is_literal(value) or ast.unparse(value).startswith("self.")):
+            return ast.copy_location(copied(value), node)
+        return self._seen(node) or node
+
+    def _seen(self, node: LayerAttribute) -> ast.expr | None:
+        """The number that the run saw, where it saw one only."""
+        seen: frozenset[int] = getattr(node, "nf_seen", frozenset())
+        if len(seen) != 1 or node.site is None:
+            return None
+        number = next(iter(seen))
+        if not self.quiet:
+            text = f"{node.name} is written as {number}, which it was in the run: the target learns it from the data"
+            self.notes.append(Note(text, node.site, "NF031", "warning"))
+        return ast.copy_location(constant(number), node)
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        """Sizes that the target infers will not be written: no need to tell where they come from."""
+        parsed = registry.get(node.name).parsed
+        for keyword in [*node.operands, *node.attributes]:
+            outer, self.quiet = self.quiet, self.quiet or parsed[str(keyword.arg)].default is INFERRED
+            keyword.value = self.visit(keyword.value)
+            self.quiet = outer
+        return node

@@ -37,7 +37,7 @@ class _Item:
 
     @property
     def selects(self) -> bool:
-        """Whether it chooses one position for all: such join the listed ones."""
+        """Whether it takes its axis away."""
         return not self.gathers and not isinstance(self.seen, slice) and self.seen not in (None, Ellipsis)
 
     @property
@@ -61,8 +61,7 @@ class _Gathers(ast.NodeTransformer):
         x = seen[0].args[0]
         if items is None or not isinstance(x, Tensor):
             return node
-        made = _gathered(node.value, items, len(x.shape))
-        return node if made is None else ast.copy_location(made, node)
+        return ast.copy_location(_gathered(node.value, items, len(x.shape)), node)
 
 
 def _items(key: ast.expr, seen: Sequence[Event]) -> list[_Item] | None:
@@ -87,25 +86,20 @@ def _is_mask(item: _Item) -> bool:
     return isinstance(item.seen, Tensor) and item.seen.dtype == "bool"
 
 
-def _gathered(x: ast.expr, items: Sequence[_Item], rank: int) -> ast.expr | None:
+def _gathered(x: ast.expr, items: Sequence[_Item], rank: int) -> ast.expr:
     """The gather of what is left when everything but the positions is applied."""
     items = _spread(items, rank)
-    group = [i for i, item in enumerate(items) if item.gathers]
-    joined = [i for i, item in enumerate(items) if item.gathers or item.selects]
-    together = joined[-1] - joined[0] + 1 == len(joined)
-    basic = _basic(x, items)
-    left = _number_axes(items)
-    chosen = [items[i] for i in group]
-    places = [_positions(item) for item in chosen]
+    basic, left = _basic(x, items), _number_axes(items)
+    chosen = [item for item in items if item.gathers]
+    places, axes = [_positions(item) for item in chosen], [item.axis for item in chosen]
     if len(chosen) == 1:
-        axis, ranks = chosen[0].axis, chosen[0].rank
-        made: ast.expr = Op("take", {"x": basic, "indices": places[0]}, {"axis": constant(-1 if axis == left - 1 else axis)})
-        return made if together or axis == 0 else _moved(made, range(axis, axis + ranks), left - 1 + ranks)
-    axes, widest = [item.axis for item in chosen], max(item.rank for item in chosen)
+        axis = -1 if axes[0] == left - 1 > 0 else axes[0]
+        return Op("take", {"x": basic, "indices": places[0]}, {"axis": constant(axis)})
     if axes != list(range(len(axes))):
         basic = _moved(basic, axes, left)
-    made = Op("take_at", {"x": basic, "indices": ast.Tuple(places, ast.Load())})
-    if together and axes[0]:
+    made: ast.expr = Op("take_at", {"x": basic, "indices": ast.Tuple(places, ast.Load())})
+    if axes[0] and axes[-1] - axes[0] < len(axes):  # Axes that stand together stay in their place, others come first.
+        widest = max(item.rank for item in chosen)
         made = _moved(made, range(widest, widest + axes[0]), left - len(axes) + widest)
     return made
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netferry.frameworks.keras.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
+from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -112,7 +113,7 @@ def _function(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         bias, x = node.operand("bias"), node.operand("x")
         if bias is not None:
-            return ast.BinOp(node.replace(operands={"bias": None}), ast.Add(), bias)
+            return _plus(node, bias)
         padding = known(node, "padding")
         if padding == "same" or x is None or node.attribute("padding") is None:
             return node
@@ -176,7 +177,16 @@ def _table() -> dict[str, Legalise]:
 def _linear(node: Op, framework: str) -> ast.expr:
     """The bias is added behind the product."""
     bias = node.operand("bias")
-    return node if bias is None else ast.BinOp(node.replace(operands={"bias": None}), ast.Add(), bias)
+    return node if bias is None else _plus(node, bias)
+
+
+def _plus(node: Op, bias: ast.expr) -> ast.expr:
+    """The op without its bias, and that added behind unless it is None."""
+    plain = node.replace(operands={"bias": None})
+    total = ast.BinOp(plain, ast.Add(), bias)
+    if None not in observed(node, "bias"):
+        return total
+    return ast.IfExp(ast.Compare(copied(bias), [ast.Is()], [ast.Constant(None)]), copied(plain), total)
 
 
 LEGALISATIONS: dict[str, Legalise] = {**_table(), "functional_linear": _linear}

@@ -1,24 +1,50 @@
-"""Layers that merge a list of tensors, which elsewhere are operators and functions."""
+"""Layers without variables that are made and applied at once: functions."""
 
 from __future__ import annotations
 
 import ast
 from typing import Any
 
+from netferry.frameworks.keras.activations import activation_layer
+from netferry.ops import registry
+from netferry.ops.binding import CannotBind, bind
+from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op
-from netferry.reader import Reader
-
-_OPERATORS: dict[str, type[ast.operator]] = {"Add": ast.Add, "Multiply": ast.Mult, "Subtract": ast.Sub}
+from netferry.reader import MISSING, Reader
 
 
-def merged(reader: Reader, node: ast.Call, path: str) -> Any:
-    """``Add()`` and ``add([x, y])``; None for anything else."""
-    return None
+def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
+    """``Add()([x, y])``, ``Flatten()(x)``, ``Activation("relu")(x)`` as an op; MISSING for anything else."""
+    inner = node.func
+    if not isinstance(inner, ast.Call) or len(node.args) != 1 or node.keywords:
+        return MISSING
+    name = getattr(next(iter(reader.callees(inner)), None), "__name__", "")
+    if name == "Activation":
+        given = inner.args[0] if inner.args else next((k.value for k in inner.keywords if k.arg == "activation"), None)
+        made = activation_layer(reader, given) if given is not None else None
+        return MISSING if made is None else _op(reader, node, made.name, {k.arg: k.value for k in made.attributes})
+    call = copied(inner)
+    strip(reader, call, path)
+    for op, spelling in registry.find(path):
+        if op.has_parameters or op.layout == "dropout" or not _has_function(op):
+            continue
+        try:
+            args, keywords = reader.expand(call, spelling)
+            bound = bind(op, spelling, args, keywords)
+        except CannotBind:
+            continue
+        return _op(reader, node, op.name, {k: reader.visit(v) for k, v in bound.attributes.items()})
+    return MISSING
 
 
-def operator_of(name: str) -> type[ast.operator] | None:
-    """The Python operator of a merging layer."""
-    return _OPERATORS.get(name)
+def _has_function(op: Any) -> bool:
+    """Whether it can be written as a function of tensors."""
+    return sum(any(not s.layer and s.write for s in found) for found in op.spellings.values()) > 0
 
 
-__all__ = ["Op", "merged", "operator_of"]
+def _op(reader: Reader, node: ast.Call, name: str, attributes: dict[Any, ast.expr]) -> ast.expr:
+    operand = registry.get(name).operands[0].name
+    made = Op(name, {operand: reader.visit(node.args[0])}, attributes, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return ast.copy_location(made, node)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from netferry.frameworks.base import NORMAL, UNIFORM
-from netferry.frameworks.keras import wide
+from netferry.frameworks.keras import grouped, wide
 
 
 @contextmanager
@@ -145,6 +145,9 @@ def modes(*, fixed: bool) -> Iterator[None]:
         dropouts.append(tf.nn)
         randoms.append((tf.random, _TENSORFLOW))
     with ExitStack() as stack:
+        if keras.backend.backend() == "tensorflow":
+            stack.enter_context(_replaced(tf, "function", grouped.uncompiled()))
+            stack.enter_context(_replaced(tf.nn, "convolution", grouped.convolution()))
         for owner in dropouts:
             stack.enter_context(_replaced(owner, "dropout", _unchanged))
         for owner, replacements in randoms if fixed else ():

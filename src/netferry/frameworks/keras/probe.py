@@ -63,7 +63,8 @@ class KerasProbe:
         return None if found in ("keras.Model", "keras.layers.Layer") else found
 
     def abstract(self, *, real: bool) -> AbstractContextManager[None]:
-        """Keras runs with real numbers, small ones."""
+        """Keras runs with real numbers, small ones; layers have the names that they have in every run."""
+        keras.src.utils.naming.reset_uids()
         return nullcontext()
 
     @contextmanager

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from netferry.frameworks.keras import methods
 from netferry.frameworks.keras.activations import activated, activation_layer
-from netferry.frameworks.keras.merging import merged
+from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
 from netferry.frameworks.keras.walk import walk
@@ -42,7 +42,7 @@ class KerasConventions(KerasProbe):
     """Keras and TensorFlow as a source; ``name`` tells which names the code's own arguments have."""
 
     libraries = frozenset(LIBRARIES)
-    network_libraries = frozenset({"keras"})
+    network_libraries: frozenset[str] = frozenset()
     tracked = True
     """The target's places of layers follow from running its code, not from attribute paths of the source."""
 
@@ -127,25 +127,27 @@ class KerasConventions(KerasProbe):
             return rule(self, reader, node)
         if path in ("keras.Layer.__call__", "keras.Layer.build", "keras.Layer.add_loss", "keras.Layer.add_metric"):
             return ast.Constant(None)
-        merging = merged(reader, node, path)
-        if merging is not None:
-            return merging
         if path.startswith("keras.layers."):
             return self._layer(reader, node, path)
         return MISSING
 
+    def applied(self, reader: Reader, node: ast.Call, path: str) -> Any:
+        """A layer without variables that is made and applied at once is a function."""
+        return applied(reader, node, path, _strip)
+
     def _layer(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
         """A stock layer: what only training and saving know is dropped, the activation stands behind it."""
+        label = next((k.value for k in node.keywords if k.arg == "name"), None)
+        if label is not None:
+            reader.facts.labels[getattr(node, "nf_id", -1)] = label
         given = next((k.value for k in node.keywords if k.arg == "activation"), None)
         position = _position(path, "activation")
         splits = position is not None and path not in _OWN_ACTIVATION
         if splits and given is None and position is not None and position < len(node.args):
             given = node.args[position]
             node.args[position] = ast.copy_location(ast.Constant(None), given)
-        node.keywords = [
-            k for k in node.keywords if k.arg not in _IGNORED and not (splits and k.arg == "activation")
-        ]  # fmt: skip
-        _drop_channels_last(reader, node)
+        node.keywords = [k for k in node.keywords if not (splits and k.arg == "activation")]
+        _strip(reader, node, path)
         if not splits or given is None:
             return MISSING
         applied = activated(reader, given)
@@ -215,6 +217,12 @@ def _position(path: str, argument: str) -> int | None:
     kind = getattr(keras.layers, path.rpartition(".")[2], None)
     names = list(inspect.signature(kind.__init__).parameters)[1:] if kind is not None else []
     return names.index(argument) if argument in names else None
+
+
+def _strip(reader: Reader, node: ast.Call, path: str) -> None:
+    """Drop what does not change the result."""
+    node.keywords = [k for k in node.keywords if k.arg not in _IGNORED]
+    _drop_channels_last(reader, node)
 
 
 def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
@@ -316,6 +324,19 @@ def _owned(reader: Reader, node: ast.Call, value: ast.expr, trainable: ast.expr 
     return made
 
 
+def _input(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return Op("symbolic_input", {}, site=reader.site(node))
+
+
+def _graph(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``Model(inputs, outputs)``."""
+    given = dict(zip(("inputs", "outputs"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
+    if "inputs" not in given or "outputs" not in given:
+        return MISSING
+    made = Op("functional_model", {n: reader.visit(given[n]) for n in ("inputs", "outputs")}, site=reader.site(node))
+    return made
+
+
 def _activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "activation"), None)
     made = None if given is None else activation_layer(reader, given)
@@ -331,6 +352,9 @@ _RULES: dict[str, Rule] = {
     "keras.Sequential": _sequential,
     "keras.Sequential.__init__": _sequential,
     "keras.Sequential.add": _append,
+    "keras.src.layers.core.input_layer.Input": _input,
+    "keras.Model": _graph,
+    "keras.Functional": _graph,
     "keras.Layer.__init__": _initialise,
     "keras.Model.__init__": _initialise,
     "keras.Layer.add_weight": _weight,

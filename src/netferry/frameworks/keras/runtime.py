@@ -56,7 +56,8 @@ class KerasRuntime:
         keras.utils.set_random_seed(seed)
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
-        """The network; its layers take their type from :meth:`prepare`."""
+        """The network; its layers take their type from :meth:`prepare`, and the same names each time."""
+        keras.src.utils.naming.reset_uids()
         return factory()
 
     def tensors(self, value: Any) -> Any:

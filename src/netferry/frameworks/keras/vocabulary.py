@@ -80,4 +80,8 @@ def callable_path(function: Any) -> str | None:
         return f"keras.{underlying.__qualname__}" if owner.partition(".")[0] in LIBRARIES else None  # type: ignore[union-attr]
     if module.partition(".")[0] not in LIBRARIES or module.startswith("keras.src.applications"):
         return None
+    if module.startswith("keras.src.layers.merging"):
+        return f"keras.layers.{name}"
+    if module.startswith("keras.src.activations"):
+        return next((p for p in (f"keras.activations.{name}", f"keras.ops.{name}") if registry.find(p)), f"keras.activations.{name}")
     return f"{module}.{getattr(function, '__qualname__', name)}"

@@ -21,6 +21,7 @@ os.environ.setdefault("PYTORCH_JIT", "0")  # scripted functions keep no Python t
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_any, tree_iter
 
@@ -39,6 +40,8 @@ class TorchProbe:
 
     def describe(self, value: Any) -> tuple[tuple[int, ...], str]:
         """Shape and canonical dtype."""
+        if is_lazy(value):  # A parameter that takes its shape from the first input has none yet.
+            return (), str(value.dtype).removeprefix("torch.")
         return tuple(int(n) for n in value.shape), str(value.dtype).removeprefix("torch.")
 
     def path(self, function: Any) -> str | None:

@@ -159,7 +159,10 @@ class TorchConventions(TorchProbe):
         if len(set(names.values())) != 1:
             return None
         canonical = next(iter(names.values()))
-        return LayerAttribute(reader.visit(node.value), canonical, tuple(names), reader.site(node))
+        made = LayerAttribute(reader.visit(node.value), canonical, tuple(names), reader.site(node))
+        seen = reader.values(node)
+        made.nf_seen = frozenset(seen if all(type(v) is int for v in seen) else ())  # type: ignore[attr-defined]
+        return made
 
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Containers, parameters, buffers and walks over modules."""
@@ -188,6 +191,10 @@ class TorchConventions(TorchProbe):
                 made = reader._op(node, op, spelling, [torch.nn.Module])
                 made.complete = True  # type: ignore[attr-defined]
                 return made
+        return MISSING
+
+    def applied(self, reader: Reader, node: ast.Call, path: str) -> object:
+        """Layers are called with their tensors."""
         return MISSING
 
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:

@@ -1,0 +1,289 @@
+"""Functional graphs lifted to modules: functions that make layers and apply them become classes.
+
+What such a function does falls in two: layers are made (``__init__``), and applied (``forward``). Both keep the function's
+loops and branches. Its tensors become the arguments of ``forward``, its other arguments those of ``__init__``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from netferry.passes.lifted_names import Namer, class_name
+from netferry.passes.splitting import Split, Splitter, is_application, loads
+from netferry.pivot.facts import Tensor
+from netferry.pivot.nodes import Op, Reference
+from netferry.pivot.program import Definition, Program
+
+_MODULE = "__module__"
+
+
+@dataclass
+class Lifted:
+    """A function that becomes a class."""
+
+    node: ast.FunctionDef
+    name: str
+    tensors: list[str]
+    """Its parameters that are tensors."""
+    calls: list[ast.Call] = field(default_factory=list)
+
+
+def lift(program: Program) -> Program:
+    """Turn every function of ``program`` that applies layers it makes into a class."""
+    functions = _functions(program)
+    chosen = _chosen(functions, program)
+    top = _top_level(program)
+    if not chosen and not top:
+        return program
+    taken = {name for d in program.definitions for name in d.names}
+    lifted: dict[str, Lifted] = {}
+    for name in chosen:
+        node = functions[name]
+        made = class_name(name, taken)
+        taken.add(made)
+        lifted[name] = Lifted(node, made, _tensor_parameters(node, program))
+    labels = getattr(program.facts, "labels", {})
+    changer = _Change(lifted, labels, program)
+    for definition in program.definitions:
+        definition.node = changer.visit(definition.node)
+    if top:
+        _lift_top(program, top, lifted, labels, taken)
+    _trim(program, lifted)
+    program.construction = _Renamed(lifted).visit(program.construction)
+    return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
+
+
+def _names(definition: Definition) -> tuple[str, ...]:
+    node = definition.node
+    return (node.name,) if isinstance(node, ast.ClassDef | ast.FunctionDef) else definition.names
+
+
+def _functions(program: Program) -> dict[str, ast.FunctionDef]:
+    """All functions that are no methods, by name (nested ones too)."""
+    found: dict[str, ast.FunctionDef] = {}
+    waiting: list[ast.AST] = [d.node for d in program.definitions]
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef):
+            found[node.name] = node
+        if not isinstance(node, ast.ClassDef):
+            waiting.extend(c for c in ast.iter_child_nodes(node) if isinstance(c, ast.stmt))
+    return found
+
+
+def _chosen(functions: dict[str, ast.FunctionDef], program: Program) -> list[str]:
+    """The functions that apply layers which they, or functions they call on tensors, make."""
+    own = {name for name, node in functions.items() if any(is_application(n) for n in _own(node))}
+    while True:
+        more = {
+            name for name, node in functions.items()
+            if name not in own and any(_calls_on_tensor(n, own, program) for n in _own(node))
+        }  # fmt: skip
+        if not more:
+            return [name for name in functions if name in own]
+        own |= more
+
+
+def _own(function: ast.FunctionDef) -> Iterable[ast.AST]:
+    """The nodes of a function without those of functions inside it."""
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def _calls_on_tensor(node: ast.AST, names: set[str], program: Program) -> bool:
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in names:
+        return False
+    return any(_is_tensor(a, program) for a in [*node.args, *(k.value for k in node.keywords)])
+
+
+def _is_tensor(node: ast.expr, program: Program) -> bool:
+    if isinstance(node, ast.List | ast.Tuple):
+        return any(_is_tensor(e, program) for e in node.elts)
+    seen = program.facts.values.get(getattr(node, "nf_id", -1), [])
+    return any(isinstance(v, Tensor) for v in seen)
+
+
+def _tensor_parameters(node: ast.FunctionDef, program: Program) -> list[str]:
+    """The parameters that hold tensors wherever the run read them."""
+    found: list[str] = []
+    for argument in [*node.args.args, *node.args.kwonlyargs]:
+        seen = [
+            v for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == argument.arg and isinstance(n.ctx, ast.Load)
+            for v in program.facts.values.get(getattr(n, "nf_id", -1), [])[:1]
+        ]  # fmt: skip
+        first = seen[0] if seen else None
+        if isinstance(first, Tensor) or (
+            isinstance(first, list | tuple) and first and all(_has_tensor(v, program) for v in first)
+        ):
+            found.append(argument.arg)
+    return found
+
+
+def _has_tensor(value: Any, program: Program) -> bool:
+    return isinstance(value, Tensor) or type(value).__name__ == "KerasTensor"
+
+
+class _Change(ast.NodeTransformer):
+    """Replaces the functions by classes, inner ones first."""
+
+    def __init__(self, lifted: dict[str, Lifted], labels: dict[int, ast.expr], program: Program) -> None:
+        self.lifted = lifted
+        self.labels = labels
+        self.program = program
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
+        found = self.lifted.get(node.name)
+        if found is None or found.node is not node:
+            return _Renamed(self.lifted).visit(node)  # type: ignore[no-any-return]
+        return _as_class(found, self.lifted, self.labels)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return node
+
+
+def _as_class(found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr]) -> ast.ClassDef:
+    node = found.node
+    static = _without(node.args, found.tensors)
+    parameters = [a.arg for a in [*static.args, *static.kwonlyargs]]
+    splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters))
+    split = splitter.body(node.body)
+    tensors = split.inputs or [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg in found.tensors]
+    return make_class(found.name, static, tensors, split, parameters, _docstring(node))
+
+
+def _docstring(node: ast.FunctionDef) -> ast.stmt | None:
+    first = node.body[0]
+    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    return first if is_text else None
+
+
+def _without(arguments: ast.arguments, names: Sequence[str]) -> ast.arguments:
+    """The parameters that are not in ``names``, with their defaults."""
+    first = len(arguments.args) - len(arguments.defaults)
+    pairs = [(a, arguments.defaults[i - first] if i >= first else None) for i, a in enumerate(arguments.args)]
+    kept = [(a, d) for a, d in pairs if a.arg not in names]
+    only = [(a, d) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if a.arg not in names]
+    seen_default = False
+    final: list[tuple[ast.arg, ast.expr | None]] = []
+    for argument, default in kept:
+        seen_default = seen_default or default is not None
+        final.append((argument, ast.Constant(None) if seen_default and default is None else default))
+    return ast.arguments(
+        [], [a for a, _ in final], arguments.vararg, [a for a, _ in only], [d for _, d in only], arguments.kwarg,
+        [d for _, d in final if d is not None],
+    )  # fmt: skip
+
+
+def make_class(
+    name: str, static: ast.arguments, tensors: Sequence[str], split: Split, parameters: Sequence[str],
+    docstring: ast.stmt | None,
+) -> ast.ClassDef:  # fmt: skip
+    """The class of a split function."""
+    base = ast.parse("super().__init__()").body
+    used = loads(split.init) | loads(split.forward)
+    kept = ast.arguments(
+        [], [a for a in static.args if a.arg in used], None, [a for a in static.kwonlyargs if a.arg in used], [], None, [],
+    )  # fmt: skip
+    defaults = dict(zip([a.arg for a in static.args][len(static.args) - len(static.defaults) :], static.defaults, strict=True))
+    kept.defaults = [defaults[a.arg] for a in kept.args if a.arg in defaults]
+    only = dict(zip([a.arg for a in static.kwonlyargs], static.kw_defaults, strict=True))
+    kept.kw_defaults = [only[a.arg] for a in kept.kwonlyargs]
+    kept.args = [ast.arg("self"), *kept.args]
+    shared = [n for n in split.shared if n not in split.made]
+    saved = [ast.parse(f"self.{n} = {n}").body[0] for n in shared]
+    init = ast.FunctionDef("__init__", kept, [*base, *_placed(split.init, saved, shared, parameters)], [], None)
+    forward = ast.FunctionDef(
+        "forward", ast.arguments([], [ast.arg("self"), *(ast.arg(t) for t in tensors)], None, [], [], None, []),
+        split.forward or [ast.Pass()], [], None,
+    )  # fmt: skip
+    body: list[ast.stmt] = [*([docstring] if docstring else []), init, forward]
+    return ast.ClassDef(name, [Reference("", "Module")], [], body, [])
+
+
+def _placed(
+    body: list[ast.stmt], saved: list[ast.stmt], shared: Sequence[str], parameters: Sequence[str]
+) -> list[ast.stmt]:
+    """What the forward pass needs too is kept: parameters at the start, what is computed at the end."""
+    early = [s for s, n in zip(saved, shared, strict=True) if n in parameters]
+    late = [s for s, n in zip(saved, shared, strict=True) if n not in parameters]
+    return [*early, *body, *late]
+
+
+def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
+    """Callers do not give what a class no longer takes."""
+    takes: dict[str, tuple[list[str], list[str]]] = {}
+    for found in lifted.values():
+        made = next((n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.ClassDef) and n.name == found.name), None)
+        if made is None:
+            continue
+        init = next(s for s in made.body if isinstance(s, ast.FunctionDef) and s.name == "__init__")
+        names = [a.arg for a in [*init.args.args, *init.args.kwonlyargs]]
+        before = [a.arg for a in found.node.args.args if a.arg not in found.tensors]
+        takes[found.name] = (before, names)
+    trees = [*(d.node for d in program.definitions), program.construction]
+    for node in (n for t in trees for n in ast.walk(t)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in takes:
+            before, names = takes[node.func.id]
+            node.args = [a for i, a in enumerate(node.args) if i >= len(before) or before[i] in names]
+            node.keywords = [k for k in node.keywords if k.arg is None or k.arg in names]
+
+
+class _Renamed(ast.NodeTransformer):
+    """Functions that became classes under the names of these."""
+
+    def __init__(self, lifted: dict[str, Lifted]) -> None:
+        self.lifted = lifted
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        found = self.lifted.get(node.id)
+        if found is None or not isinstance(node.ctx, ast.Load) or found.name == node.id:
+            return node
+        return ast.copy_location(ast.Name(found.name, ast.Load()), node)
+
+
+# -- networks that a file makes in place -------------------------------------------------------------------------------
+
+
+def _top_level(program: Program) -> list[Definition]:
+    """The top-level statements that apply layers, in order."""
+    return [
+        d for d in program.definitions
+        if not isinstance(d.node, ast.FunctionDef | ast.ClassDef)
+        and any(is_application(n) or _is_graph(n) for n in ast.walk(d.node))
+    ]  # fmt: skip
+
+
+def _is_graph(node: ast.AST) -> bool:
+    return isinstance(node, Op) and node.name in ("symbolic_input", "functional_model")
+
+
+def _lift_top(
+    program: Program, top: list[Definition], lifted: dict[str, Lifted], labels: dict[int, ast.expr], taken: set[str]
+) -> None:
+    """Statements that build a network become a class, and the name that held it an instance."""
+    splitter = Splitter(lifted, labels, Namer(), set(), set())
+    first, last = program.definitions.index(top[0]), program.definitions.index(top[-1])
+    between = [d for d in program.definitions[first : last + 1] if d in top or splitter.is_dynamic(d.node)]
+    split = splitter.body([d.node for d in between])
+    holder = split.model or "model"
+    name = class_name(holder, taken)
+    taken.add(name)
+    made = make_class(name, ast.arguments([], [], None, [], [], None, []), split.inputs, split, [], None)
+    instance = ast.parse(f"{holder} = {name}()").body[0]
+    lead = between[0].lead
+    at = program.definitions.index(between[0])
+    kept = [d for d in program.definitions if d not in between]
+    at = min(at, len(kept))
+    program.definitions[:] = [
+        *kept[:at], Definition((name,), made, top[0].module, lead), Definition((holder,), instance, top[0].module),
+        *kept[at:],
+    ]  # fmt: skip

@@ -1,0 +1,428 @@
+"""Splits the body of a function that makes and applies layers into what makes them and what applies them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netferry.passes.lifted_names import Namer
+from netferry.pivot.copying import copied
+from netferry.pivot.nodes import Hole, LayerCall, Op
+
+
+@dataclass
+class Split:
+    """Both halves of a body."""
+
+    init: list[ast.stmt] = field(default_factory=list)
+    forward: list[ast.stmt] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
+    """The names of symbolic inputs, in the order in which the network takes them."""
+    model: str = ""
+    """The name that the network was given."""
+    shared: list[str] = field(default_factory=list)
+    """Names that the first half has and the second needs."""
+    made: set[str] = field(default_factory=set)
+
+
+def is_application(node: ast.AST) -> bool:
+    """Whether a node applies a layer that is made right there, or makes a graph."""
+    if isinstance(node, Op) and node.name in ("functional_model", "symbolic_input"):
+        return True
+    if isinstance(node, LayerCall):
+        return isinstance(node.callee, Op | ast.Call)
+    return isinstance(node, ast.Call) and isinstance(node.func, Op) and node.func.layer
+
+
+def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
+    """The names that are read."""
+    trees = [tree] if isinstance(tree, ast.AST) else list(tree)
+    return {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+
+
+def stores(tree: ast.AST) -> set[str]:
+    """The names that are bound."""
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+class Splitter:
+    """Works through a body statement by statement."""
+
+    def __init__(
+        self, lifted: Mapping[str, Any], labels: Mapping[int, ast.expr], namer: Namer, tensors: set[str],
+        parameters: set[str],
+    ) -> None:  # fmt: skip
+        self.lifted = lifted
+        self.labels = labels
+        self.namer = namer
+        self.dynamic = set(tensors)
+        self.parameters = parameters
+        self.layers: dict[str, int] = {}
+        """Local names that hold layers -> their numbers."""
+        self.split = Split()
+        self.loop = 0
+        self.plural: set[int] = set()
+        self.done = False
+
+    def body(self, statements: Sequence[ast.stmt]) -> Split:
+        """Both halves of the whole body."""
+        split = self.split
+        split.init, split.forward = self._block(statements)
+        split.inputs = [n for n in split.inputs if n]
+        split.made = set(self.namer.settle(self._taken(), self.plural).values())
+        split.init = _alive(split.init, loads(split.forward))
+        local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
+        static = self.parameters | {n for s in split.init for n in stores(s)}
+        split.shared = sorted((loads(split.forward) & static) - local)
+        split.forward = [_Shared(set(split.shared)).visit(s) for s in split.forward]
+        return split
+
+    def _tensors(self, split: Split) -> set[str]:
+        return self.dynamic - self.parameters
+
+    def _taken(self) -> set[str]:
+        return set(self.parameters) | {"training", "forward"}
+
+    # -- statements ----------------------------------------------------------------------------------------------
+
+    def is_dynamic(self, node: ast.AST) -> bool:
+        """Whether something depends on tensors."""
+        return any(
+            is_application(n) or (isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in self.dynamic)
+            or self._lifted_call(n) is not None
+            for n in ast.walk(node)
+        )  # fmt: skip
+
+    def _block(self, statements: Sequence[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        init: list[ast.stmt] = []
+        forward: list[ast.stmt] = []
+        for statement in statements:
+            if self.done:
+                break
+            made, applied = self._statement(statement)
+            init += made
+            forward += applied
+        return init, forward
+
+    def _statement(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        if any(isinstance(n, Op) and n.name == "symbolic_input" for n in ast.walk(node)):
+            return self._input(node)
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.Pass():
+                return [], []
+            case ast.FunctionDef() | ast.ClassDef():
+                return [node], []
+            case ast.Assign(targets=[ast.Name(id=name)], value=Op(name="functional_model") as graph):
+                self.split.model = name
+                return self._graph(graph)
+            case ast.Return(value=Op(name="functional_model") as graph):
+                return self._graph(graph)
+            case ast.If():
+                return self._if(node)
+            case ast.For():
+                return self._for(node)
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self._is_layer(value) and not self.loop:
+                number = self.namer.place(value, self._label(value))
+                self.layers[name] = number
+                return [self._made(number, value)], []
+        if not self.is_dynamic(node):
+            return ([node], []) if not isinstance(node, ast.Return) else ([], [])
+        return self._apply(node)
+
+    def _is_layer(self, value: ast.expr) -> bool:
+        return isinstance(value, Op) and value.layer
+
+    def _input(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        """Where inputs come in: they are arguments of the forward pass."""
+        if isinstance(node, ast.Assign) and not (isinstance(node.value, Op) and node.value.name == "symbolic_input"):
+            name = next(iter(stores(node)), "inputs")
+            hidden = next(n for n in ast.walk(node) if isinstance(n, Op) and n.name == "symbolic_input")
+            self.split.inputs.append("inputs")
+            self.dynamic |= {"inputs", name}
+            changed = _Swap(hidden, ast.Name("inputs", ast.Load())).visit(node)
+            return self._apply(changed)
+        for name in sorted(stores(node)):
+            if name not in self.split.inputs:
+                self.split.inputs.append(name)
+            self.dynamic.add(name)
+        return [], []
+
+    def _graph(self, node: Op) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        """``Model(inputs, outputs)`` ends the forward pass."""
+        given, outputs = node.operand("inputs"), node.operand("outputs")
+        members = list(given.elts) if isinstance(given, ast.List | ast.Tuple) else [given]
+        names = [m.id for m in members if isinstance(m, ast.Name)]
+        if names and len(names) == len(members):
+            self.split.inputs = names
+        assert outputs is not None
+        made, applied = self._apply(ast.Return(outputs))
+        self.done = not self.loop
+        return made, applied
+
+    def _if(self, node: ast.If) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        dynamic = self.is_dynamic(node)
+        if not dynamic and not any(self._is_layer(n) for n in ast.walk(node) if isinstance(n, ast.expr)):
+            return [node], []
+        before = set(self.dynamic)
+        body_init, body = self._block(node.body)
+        after = set(self.dynamic)
+        self.dynamic = before | after
+        else_init, other = self._block(node.orelse)
+        init: list[ast.stmt] = []
+        if body_init or else_init:
+            init = [_if(copied(node.test), body_init, else_init)]
+        forward: list[ast.stmt] = [_if(node.test, body, other)] if body or other else []
+        return init, forward
+
+    def _for(self, node: ast.For) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        if not self.is_dynamic(node):
+            return [node], []
+        self.loop += 1
+        first = len(self.namer.wanted)
+        init, forward = self._block(node.body)
+        self.loop -= 1
+        numbers = [n for n in range(first, len(self.namer.wanted)) if n not in self.plural or self.loop == 0]
+        mine = list(range(first, len(self.namer.wanted)))
+        if self.loop:
+            made = ast.For(copied(node.target), copied(node.iter), init or [ast.Pass()], [])
+            return ([made] if init else []), [ast.For(node.target, node.iter, forward or [ast.Pass()], [])]
+        del numbers
+        self.plural |= set(mine)
+        lists: list[ast.stmt] = [
+            _set(self._attribute(n, store=True), Op("module_list", {"modules": ast.List([], ast.Load())}, layer=True))
+            for n in mine
+        ]
+        made = ast.For(copied(node.target), copied(node.iter), init or [ast.Pass()], [])
+        applied = self._iterated(node, mine, forward)
+        return [*lists, *([made] if init else [])], applied
+
+    def _iterated(self, node: ast.For, numbers: list[int], forward: list[ast.stmt]) -> list[ast.stmt]:
+        """The loop that applies the layers: over the lists themselves where each round takes one of each."""
+        if not numbers:
+            return [ast.For(node.target, node.iter, forward, [])]
+        once = [n for s in forward for n in ast.walk(s) if isinstance(n, _Taken)]
+        plain = all(isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) for s in forward) and len(once) == len(numbers)
+        names = {n: self._loop_name(n) for n in numbers}
+        if not plain:
+            starts: list[ast.stmt] = [
+                _assign(names[n], ast.Call(ast.Name("iter", ast.Load()), [self._attribute(n)], [])) for n in numbers
+            ]
+            take = _Take({n: ast.Call(ast.Name("next", ast.Load()), [name], []) for n, name in names.items()})
+            return [*starts, ast.For(node.target, node.iter, [take.visit(s) for s in forward], [])]
+        body = [_Take(dict(names)).visit(s) for s in forward]
+        needed = bool(stores(node.target) & loads(body))
+        sources: list[ast.expr] = [*([node.iter] if needed else []), *(self._attribute(n) for n in numbers)]
+        targets: list[ast.expr] = [*([node.target] if needed else []), *(_store(names[n]) for n in numbers)]
+        if len(sources) == 1:
+            return [ast.For(targets[0], sources[0], body, [])]
+        return [ast.For(ast.Tuple(targets, ast.Store()), ast.Call(ast.Name("zip", ast.Load()), sources, []), body, [])]
+
+    def _loop_name(self, number: int) -> ast.Name:
+        wanted = self.namer.wanted[number][0]
+        taken = self.dynamic | self.parameters
+        alike = [n for n in range(number) if self.namer.wanted[n][0] == wanted]
+        name = f"{wanted}{len(alike) + 1}" if alike else wanted
+        while name in taken:
+            name += "_"
+        return ast.Name(name, ast.Load())
+
+    def _apply(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        """A statement that applies layers: those made in it are made before."""
+        extract = _Extract(self)
+        made = extract.visit(node)
+        if isinstance(made, ast.Assign | ast.AugAssign | ast.AnnAssign):
+            self.dynamic |= stores(made)
+            for name in stores(made):
+                self.layers.pop(name, None)
+        return extract.init, [made]
+
+    # -- layers --------------------------------------------------------------------------------------------------
+
+    def _lifted_call(self, node: ast.AST) -> Any:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return self.lifted.get(node.func.id)
+        return None
+
+    def _label(self, layer: ast.expr) -> ast.expr | None:
+        for node in ast.walk(layer):
+            found = self.labels.get(getattr(node, "nf_id", -1))
+            if found is not None:
+                return found
+        return None
+
+    def _attribute(self, number: int, *, store: bool = False) -> ast.Attribute:
+        made = self.namer.attribute(number)
+        if store:
+            made.ctx = ast.Store()
+        return made
+
+    def _made(self, number: int, layer: ast.expr) -> ast.stmt:
+        """The statement that makes a layer: an attribute, or a member of a list inside a loop."""
+        if not self.loop:
+            return _set(self._attribute(number, store=True), layer)
+        append = ast.Attribute(self._attribute(number), "append", ast.Load())
+        return ast.Expr(ast.Call(append, [layer], []))
+
+    def use(self, layer: ast.expr, label: ast.expr | None) -> tuple[ast.stmt, ast.expr]:
+        """Where a layer is made, and what it is called by."""
+        number = self.namer.place(layer, label)
+        return self._made(number, layer), _Taken(number) if self.loop else self._attribute(number)
+
+
+class _Taken(ast.expr):
+    """The layer of this round of a loop; replaced once the loop is known."""
+
+    _fields = ()
+
+    def __init__(self, number: int = -1) -> None:
+        super().__init__()
+        self.number = number
+
+
+class _Take(ast.NodeTransformer):
+    def __init__(self, values: Mapping[int, ast.expr]) -> None:
+        self.values = values
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, _Taken) and node.number in self.values:
+            return copied(self.values[node.number])
+        return super().generic_visit(node)
+
+
+class _Extract(ast.NodeTransformer):
+    """Takes the layers out of a statement that applies them."""
+
+    def __init__(self, splitter: Splitter) -> None:
+        self.splitter = splitter
+        self.init: list[ast.stmt] = []
+
+    def _use(self, layer: ast.expr, label: ast.expr | None = None) -> ast.expr:
+        statement, callee = self.splitter.use(layer, label or self.splitter._label(layer))
+        self.init.append(statement)
+        return callee
+
+    def visit_LayerCall(self, node: LayerCall) -> ast.AST:
+        node.operands = [self.visit(k) for k in node.operands]
+        if isinstance(node.callee, Op | ast.Call):
+            node.callee = self._use(node.callee)
+        elif isinstance(node.callee, ast.Name) and node.callee.id in self.splitter.layers:
+            node.callee = self.splitter._attribute(self.splitter.layers[node.callee.id])
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        found = self.splitter._lifted_call(node)
+        if found is not None:
+            return self._of_lifted(node, found)
+        if isinstance(node.func, Op) and node.func.layer:
+            node.args = [self.visit(a) for a in node.args]
+            node.func = self._use(node.func)
+            return node
+        if isinstance(node.func, ast.Call) and not self.splitter.is_dynamic(node.func):
+            node.args = [self.visit(a) for a in node.args]
+            node.func = self._use(node.func, _keyword(node.func, "name"))
+            return node
+        if isinstance(node.func, ast.Name) and node.func.id in self.splitter.layers:
+            node.func = self.splitter._attribute(self.splitter.layers[node.func.id])
+        self.generic_visit(node)
+        return node
+
+    def _of_lifted(self, node: ast.Call, found: Any) -> ast.AST:
+        """A call of a function that became a class: made with its other arguments, called with its tensors."""
+        names = [a.arg for a in found.node.args.args]
+        tensors: list[ast.expr] = []
+        args: list[ast.expr] = []
+        for index, argument in enumerate(node.args):
+            is_tensor = index < len(names) and names[index] in found.tensors
+            (tensors if is_tensor else args).append(argument)
+        keywords = [k for k in node.keywords if k.arg not in found.tensors]
+        given = {k.arg: k.value for k in node.keywords if k.arg in found.tensors}
+        tensors += [given[t] for t in found.tensors if t in given]
+        tensors = [self.visit(t) for t in tensors]
+        label = _keyword(node, "name") or _positional(node, names, "name")
+        layer = ast.Call(ast.Name(found.name, ast.Load()), args, keywords)
+        return ast.copy_location(ast.Call(self._use(layer, label), tensors, []), node)
+
+
+def _keyword(node: ast.Call, name: str) -> ast.expr | None:
+    return next((k.value for k in node.keywords if k.arg == name), None)
+
+
+def _positional(node: ast.Call, names: Sequence[str], wanted: str) -> ast.expr | None:
+    index = names.index(wanted) if wanted in names else len(node.args)
+    return node.args[index] if index < len(node.args) else None
+
+
+class _Swap(ast.NodeTransformer):
+    def __init__(self, old: ast.AST, new: ast.expr) -> None:
+        self.old, self.new = old, new
+
+    def visit(self, node: ast.AST) -> Any:
+        return self.new if node is self.old else super().generic_visit(node)
+
+
+class _Shared(ast.NodeTransformer):
+    """Names of the first half are attributes in the second."""
+
+    def __init__(self, names: set[str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.names and isinstance(node.ctx, ast.Load):
+            return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load())
+        return node
+
+
+def _alive(statements: list[ast.stmt], needed: set[str]) -> list[ast.stmt]:
+    """Statements that make layers or names that are used; checks of arguments and what is left over are dropped."""
+    wanted = set(needed)
+    kept: list[ast.stmt] = []
+    for statement in reversed(statements):
+        made = _trimmed(statement, wanted)
+        if made is not None:
+            wanted |= loads(made)
+            kept.insert(0, made)
+    return kept
+
+
+def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
+    if isinstance(node, ast.If):
+        body, other = _alive(node.body, wanted), _alive(node.orelse, wanted)
+        return _if(node.test, body, other) if body or other else None
+    if isinstance(node, ast.For):
+        body = _alive(node.body, wanted | loads(node.body))
+        return ast.For(node.target, node.iter, body, []) if body else None
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return node if node.name in wanted else None
+    sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
+    appends = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_append(node.value)
+    if sets or appends or stores(node) & wanted:
+        return node
+    return None
+
+
+def _is_append(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend")
+
+
+def _if(test: ast.expr, body: list[ast.stmt], other: list[ast.stmt]) -> ast.If:
+    if not body:
+        inverse = test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else ast.UnaryOp(ast.Not(), test)
+        return ast.If(inverse, other, [])
+    return ast.If(test, body, other)
+
+
+def _set(target: ast.expr, value: ast.expr) -> ast.stmt:
+    return ast.Assign([target], value)
+
+
+def _assign(name: ast.Name, value: ast.expr) -> ast.stmt:
+    return ast.Assign([_store(name)], value)
+
+
+def _store(name: ast.Name) -> ast.expr:
+    return ast.Name(name.id, ast.Store())
+
+
+__all__ = ["Hole", "Split", "Splitter", "is_application", "loads"]
