@@ -285,7 +285,8 @@ def migrate(
         written = write(program, writing, sites)
     with clock.stage("weights", "mapping the weights"):
         placed = places(written, writing.places) if tracked else {}
-        weight_map = build_map(reading.observation, written, found, frontend, reading.framework, to, placed)
+        lazy = not frameworks.get(to).explicit_sizes
+        weight_map = build_map(reading.observation, written, found, frontend, reading.framework, to, placed, lazy=lazy)
     made = Migration(
         reading,
         to,

@@ -263,8 +263,9 @@ class Reader(ast.NodeTransformer):
             return made  # type: ignore[return-value]
         candidates = registry.find(path)
         if not candidates:
+            shown = ast.unparse(node.func) if "._" in path else path
             return self.hole(
-                node, f"{path} is not in the vocabulary", "declare the op, or rewrite the call with known ones"
+                node, f"{shown} is not in the vocabulary", "declare the op, or rewrite the call with known ones"
             )
         errors: list[str] = []
         for op, spelling in candidates:

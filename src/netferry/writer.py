@@ -244,6 +244,8 @@ class Lowering(ast.NodeTransformer):
         made = self.conventions.layer_attribute(node)
         if made is None:
             return self._hole(node, f"the parameter {node.name} has no single name in the target")
+        if isinstance(made, Op):
+            return ast.copy_location(self.visit(made), node)
         self.generic_visit(made)
         return ast.copy_location(made, node)
 

@@ -79,8 +79,9 @@ def loading(project: Project, recorder: Recorder, watched: Collection[str]) -> I
     What was loaded before is put back afterwards.
     """
     before = {n: m for n, m in sys.modules.items() if n in watched}
-    for name in before:
+    for name, module in before.items():
         del sys.modules[name]
+        _unbind(name, module)
     finder = _Finder(project, recorder, before, watched)
     sys.meta_path.insert(0, finder)
     paths = [str(p) for p in project.roots if str(p) not in sys.path]
@@ -92,6 +93,22 @@ def loading(project: Project, recorder: Recorder, watched: Collection[str]) -> I
         for path in paths:
             sys.path.remove(path)
         sys.modules.update(before)
+        for name, module in before.items():
+            _bind(name, module)
+
+
+def _unbind(name: str, module: types.ModuleType) -> None:
+    """Let ``from package import module`` import it anew, rather than find what the package remembers."""
+    package, _, short = name.rpartition(".")
+    parent = sys.modules.get(package)
+    if parent is not None and vars(parent).get(short) is module:
+        delattr(parent, short)
+
+
+def _bind(name: str, module: types.ModuleType) -> None:
+    package, _, short = name.rpartition(".")
+    if package in sys.modules:
+        setattr(sys.modules[package], short, module)
 
 
 def load_main(

@@ -225,8 +225,9 @@ def _raised(code: str, what: str, project: Project, error: BaseException) -> Net
             ": "
         )
     )
+    hint = f"Install {error.name}, or remove its import." if isinstance(error, ModuleNotFoundError) else ""
     if place is None:
-        return failure(code, message, file=project.main.path)
+        return failure(code, message, file=project.main.path, hint=hint)
     label, line = place[0].place(place[1])
     text = place[0].lines[place[1] - 1] if place[1] <= len(place[0].lines) else ""
-    return failure(code, message, file=label, line=line, text=text)
+    return failure(code, message, file=label, line=line, text=text, hint=hint)

@@ -88,7 +88,7 @@ def _kind(layer: ast.expr) -> str:
                 return _kind(listing.elts[0])
         if layer.name in _KINDS:
             return _KINDS[layer.name]
-        bare = re.sub(r"\d?d$|\d$", "", layer.name)
+        bare = re.sub(r"\d?d$|\d$", "", layer.name).removesuffix("_layer")
         for word in ("conv_transpose", "conv", "pool", "norm", "pad", "dropout", "crop", "lstm", "gru"):
             if word in bare:
                 return {"conv_transpose": "deconv", "dropout": "dropout"}.get(word, word)

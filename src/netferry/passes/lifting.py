@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netferry.passes.lifted_names import Namer, class_name
-from netferry.passes.splitting import Split, Splitter, is_application, loads
+from netferry.passes.splitting import Split, Splitter, is_application, loads, stores
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Op, Reference
 from netferry.pivot.program import Definition, Program
@@ -144,17 +144,38 @@ class _Change(ast.NodeTransformer):
         found = self.lifted.get(node.name)
         if found is None or found.node is not node:
             return _Renamed(self.lifted).visit(node)  # type: ignore[no-any-return]
-        return _as_class(found, self.lifted, self.labels)
+        return _as_class(found, self.lifted, self.labels, Rounds(self.program.facts))
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
 
 
-def _as_class(found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr]) -> ast.ClassDef:
+class Rounds:
+    """How often a loop ran within one call of the function around it, told by what it made."""
+
+    def __init__(self, recording: Any) -> None:
+        self.recording = recording
+
+    def __call__(self, loop: ast.For) -> int | None:
+        for node in (n for s in loop.body for n in ast.walk(s)):
+            number = getattr(node, "nf_id", -1)
+            if isinstance(node, ast.Call) and (seen := len(self.recording.callees.get(number, ()))):
+                return seen
+            if isinstance(node, Op) and node.layer:
+                made = [i for i, site in self.recording.constructed.items() if site == number]
+                bodies = {self.recording.chains[i][-1].body for i in made if i in self.recording.chains}
+                if made and len(made) % max(len(bodies), 1) == 0:
+                    return len(made) // max(len(bodies), 1)
+        return None
+
+
+def _as_class(
+    found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr], rounds: Rounds
+) -> ast.ClassDef:
     node = found.node
     static = _without(node.args, found.tensors)
     parameters = [a.arg for a in [*static.args, *static.kwonlyargs]]
-    splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters))
+    splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters), rounds)
     split = splitter.body(node.body)
     tensors = split.inputs or [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg in found.tensors]
     return make_class(found.name, static, tensors, split, parameters, _docstring(node))
@@ -266,13 +287,34 @@ def _is_graph(node: ast.AST) -> bool:
     return isinstance(node, Op) and node.name in ("symbolic_input", "functional_model")
 
 
+def _is_handed(node: ast.stmt, between: Sequence[Definition]) -> bool:
+    """Whether a statement starts a variable that a loop of the network changes."""
+    changed = {n for d in between if isinstance(d.node, ast.For) for n in stores(d.node)}
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Constant() | ast.Name()):
+            return name in changed
+    return False
+
+
 def _lift_top(
     program: Program, top: list[Definition], lifted: dict[str, Lifted], labels: dict[int, ast.expr], taken: set[str]
 ) -> None:
     """Statements that build a network become a class, and the name that held it an instance."""
-    splitter = Splitter(lifted, labels, Namer(), set(), set())
+    splitter = Splitter(lifted, labels, Namer(), set(), set(), Rounds(program.facts))
     first, last = program.definitions.index(top[0]), program.definitions.index(top[-1])
-    between = [d for d in program.definitions[first : last + 1] if d in top or splitter.is_dynamic(d.node)]
+    between: list[Definition] = []
+    for definition in program.definitions[first : last + 1]:
+        node = definition.node
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        if definition in top or splitter.is_dynamic(node):
+            between.append(definition)
+            splitter.dynamic |= stores(node)
+    helpers = {n for d in between for n in loads(d.node)} & {
+        d.node.targets[0].id for d in program.definitions[: last + 1] if _is_handed(d.node, between)
+    }  # fmt: skip
+    between = [d for d in program.definitions[: last + 1] if d in between or (set(d.names) <= helpers and d.names)]
+    splitter.dynamic = set()
     split = splitter.body([d.node for d in between])
     holder = split.model or "model"
     name = class_name(holder, taken)

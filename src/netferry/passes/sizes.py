@@ -16,7 +16,7 @@ from netferry.ops.core import INFERRED
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
-from netferry.pivot.program import Program
+from netferry.pivot.program import Definition, Program
 
 _CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
 _LAST = frozenset({"in_features", "input_size", "normalized_shape"})
@@ -45,6 +45,8 @@ class _Filler:
         self.scopes: dict[int, list[ast.AST]] = {}
         self.calls: dict[int, ast.Call] = {}
         self.threaded: dict[tuple[int, str], list[tuple[str, dict[int, Any]]]] = {}
+        self.handed: dict[tuple[int, tuple[Any, ...]], str] = {}
+        """Loop and sizes in it -> the variable that hands them on."""
         self.first: dict[int, Event] = {}
         for event in self.recording.events:
             if event.instance is not None:
@@ -62,8 +64,13 @@ class _Filler:
                 elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
                     found.append((node, scopes))
         left = sum(self._fill(node, scopes) for node, scopes in found)
+        placed: list[Definition] = []
         for definition in self.program.definitions:
+            before = getattr(definition.node, "nf_before", [])
+            placed += [Definition((n.targets[0].id,), n, definition.module) for n in before]
             definition.node = _Put().visit(definition.node)
+            placed.append(definition)
+        self.program.definitions[:] = placed
         return left
 
     def _fill(self, node: Op, scopes: list[ast.AST]) -> int:
@@ -114,24 +121,70 @@ class _Filler:
         if len({s.value for s in samples}) == 1:
             return constant(samples[0].value)
         function = _function(scopes)
-        if function is None:
-            return None
-        return self._neighbour(samples, function) or self._argument(samples, scopes, function, name)
+        outer = function or next((n for n in scopes if isinstance(n, ast.For)), None)
+        made = self._neighbour(samples, outer, scopes) if outer is not None else None
+        made = made or self._running(samples, scopes, name)
+        if made is None and function is not None:
+            made = self._argument(samples, scopes, function, name)
+        return made
 
-    def _neighbour(self, samples: Sequence[_Sample], function: ast.FunctionDef) -> ast.expr | None:
+    def _running(self, samples: Sequence[_Sample], scopes: list[ast.AST], name: str) -> ast.expr | None:
+        """In a loop, what a layer of the round before was told to give: a variable that each round hands on."""
+        loop = scopes[-1] if scopes and isinstance(scopes[-1], ast.For) else None
+        if loop is None:
+            return None
+        rounds: dict[int, list[_Sample]] = {}
+        for sample in samples:
+            caller = self._caller(sample)
+            rounds.setdefault(caller[0] if caller else 0, []).append(sample)
+        values = [s.value for s in samples]
+        known = self.handed.get((id(loop), tuple(values)))
+        if known is not None:
+            return ast.Name(known, ast.Load())
+        for given in _candidates(loop):
+            seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
+            if len(seen) == len(samples) and _hands_on(seen, list(rounds.values())):
+                firsts = [group[0] for group in rounds.values()]
+                start = self.resolve(firsts, scopes[:-1], name)
+                return None if start is None else self._hand_on(loop, scopes, name, start, copied(given), values)
+        later = {s.value for group in rounds.values() for s in group[1:]}
+        if len(later) == 1:
+            start = self.resolve([group[0] for group in rounds.values()], scopes[:-1], name)
+            return None if start is None else self._hand_on(loop, scopes, name, start, constant(later.pop()), values)
+        return None
+
+    def _hand_on(
+        self, loop: ast.For, scopes: list[ast.AST], name: str, start: ast.expr, given: ast.expr, values: list[Any]
+    ) -> ast.expr:
+        around = _function(scopes) or loop
+        taken = {n.id for n in ast.walk(around) if isinstance(n, ast.Name)} | {
+            a.arg for a in ast.walk(around) if isinstance(a, ast.arg)
+        }
+        variable, number = name, 1
+        while variable in taken:
+            number += 1
+            variable = f"{name}{number}"
+        self.handed[id(loop), tuple(values)] = variable
+        before = getattr(loop, "nf_before", [])
+        loop.nf_before = [*before, ast.Assign([ast.Name(variable, ast.Store())], start)]  # type: ignore[attr-defined]
+        loop.body = [*loop.body, ast.Assign([ast.Name(variable, ast.Store())], given)]
+        return ast.Name(variable, ast.Load())
+
+    def _neighbour(self, samples: Sequence[_Sample], function: ast.AST, scopes: list[ast.AST]) -> ast.expr | None:
         """What another layer of the same function was told to give, if it always was this size."""
-        stored = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-        for node in ast.walk(function):
-            if not isinstance(node, Op) or not node.layer:
+        loops = [n.target for n in scopes if isinstance(n, ast.For)]
+        mine = {id(n) for t in loops for n in ast.walk(t)}
+        stored = {
+            n.id for n in ast.walk(function)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in mine
+        }  # fmt: skip
+        for given in _candidates(function):
+            names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)}
+            if not names or names & stored:
                 continue
-            for wanted in _OUTPUTS:
-                given = node.attribute(wanted)
-                names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)} if given is not None else set()
-                if given is None or not names or names & stored:
-                    continue
-                seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
-                if len(seen) == len(samples) and all(v == s.value for v, s in zip(seen, samples, strict=True)):
-                    return copied(given)  # type: ignore[no-any-return]
+            seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
+            if len(seen) == len(samples) and all(v == s.value for v, s in zip(seen, samples, strict=True)):
+                return copied(given)  # type: ignore[no-any-return]
         return None
 
     def _argument(
@@ -207,10 +260,40 @@ class _Put(ast.NodeTransformer):
         value = getattr(node, "nf_value", None)
         return node if value is None else ast.copy_location(value, node)
 
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        for name in ("body", "orelse"):
+            statements = getattr(node, name, None)
+            if isinstance(statements, list) and any(hasattr(s, "nf_before") for s in statements):
+                setattr(node, name, [m for s in statements for m in (*getattr(s, "nf_before", ()), s)])
+        return super().generic_visit(node)
+
+
+def _candidates(around: ast.AST) -> Iterator[ast.expr]:
+    """What a function or loop tells its layers to give, then the other arguments of the calls in it."""
+    inside = [n for s in getattr(around, "body", ()) for n in ast.walk(s)]
+    for node in inside:
+        if isinstance(node, Op) and node.layer:
+            yield from (g for wanted in _OUTPUTS if (g := node.attribute(wanted)) is not None)
+    for node in inside:
+        if isinstance(node, ast.Call):
+            given = [*node.args, *(k.value for k in node.keywords)]
+            yield from (g for g in given if isinstance(g, ast.Name | ast.BinOp))
+
+
+def _hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[_Sample]]) -> bool:
+    """Whether every round but the first needs what the round before had."""
+    at = 0
+    for group in rounds:
+        mine = seen[at : at + len(group)]
+        at += len(group)
+        if any(not isinstance(v, int) or v != s.value for v, s in zip(mine, group[1:], strict=False)):
+            return False
+    return True
+
 
 def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
     """Every node below, inner ones first, with the functions and classes around it."""
-    inner = [*scopes, node] if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda) else scopes
+    inner = [*scopes, node] if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.For) else scopes
     for child in ast.iter_child_nodes(node):
         yield from _scoped(child, inner)
     yield node, scopes
@@ -218,6 +301,7 @@ def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, lis
 
 def _function(scopes: list[ast.AST]) -> ast.FunctionDef | None:
     """The function around a site: one that callers can be told to give more arguments."""
+    scopes = [s for s in scopes if not isinstance(s, ast.For)]
     if not scopes or not isinstance(scopes[-1], ast.FunctionDef):
         return None
     outer = scopes[:-1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,7 @@ class Splitter:
 
     def __init__(
         self, lifted: Mapping[str, Any], labels: Mapping[int, ast.expr], namer: Namer, tensors: set[str],
-        parameters: set[str],
+        parameters: set[str], rounds: Callable[[ast.For], int | None] = lambda loop: None,
     ) -> None:  # fmt: skip
         self.lifted = lifted
         self.labels = labels
@@ -65,19 +66,42 @@ class Splitter:
         self.loop = 0
         self.plural: set[int] = set()
         self.done = False
+        self.filled: set[str] = set()
+        """Lists and dicts that tensors are put into."""
+        self.rounds = rounds
 
     def body(self, statements: Sequence[ast.stmt]) -> Split:
         """Both halves of the whole body."""
         split = self.split
+        self.filled = self._filled(statements)
         split.init, split.forward = self._block(statements)
         split.inputs = [n for n in split.inputs if n]
-        split.made = set(self.namer.settle(self._taken(), self.plural).values())
+        names = self.namer.settle(self._taken(), self.plural)
+        split.made = set(names.values())
+        rounds = _Rounds(names, self.dynamic | self.parameters)
+        split.forward = [rounds.visit(s) for s in split.forward]
         split.init = _alive(split.init, loads(split.forward))
         local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
         static = self.parameters | {n for s in split.init for n in stores(s)}
         split.shared = sorted((loads(split.forward) & static) - local)
         split.forward = [_Shared(set(split.shared)).visit(s) for s in split.forward]
         return split
+
+    def _filled(self, statements: Sequence[ast.stmt]) -> set[str]:
+        """The containers that something which depends on tensors is put into, anywhere."""
+        dynamic = set(self.dynamic)
+        found: set[str] = set()
+        nodes = [n for s in statements for n in ast.walk(s)]
+        for _ in range(3):
+            for node in nodes:
+                match node:
+                    case ast.Assign(value=value) if self.is_dynamic(value) or loads(value) & dynamic:
+                        dynamic |= stores(node)
+                    case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "extend" | "insert")):
+                        if any(self.is_dynamic(a) or loads(a) & dynamic for a in node.args):
+                            found.add(name)
+                            dynamic.add(name)
+        return found
 
     def _tensors(self, split: Split) -> set[str]:
         return self.dynamic - self.parameters
@@ -127,6 +151,9 @@ class Splitter:
                 number = self.namer.place(value, self._label(value))
                 self.layers[name] = number
                 return [self._made(number, value)], []
+        if stores(node) & self.filled and isinstance(node, ast.Assign):
+            self.dynamic |= stores(node) & self.filled
+            return [], [node]
         if not self.is_dynamic(node):
             return ([node], []) if not isinstance(node, ast.Return) else ([], [])
         return self._apply(node)
@@ -179,14 +206,17 @@ class Splitter:
     def _for(self, node: ast.For) -> tuple[list[ast.stmt], list[ast.stmt]]:
         if not self.is_dynamic(node):
             return [node], []
+        outer = self._static_loop(node)
         self.loop += 1
+        if self.is_dynamic(node.iter):
+            self.dynamic |= stores(node.target)
         first = len(self.namer.wanted)
         init, forward = self._block(node.body)
         self.loop -= 1
         numbers = [n for n in range(first, len(self.namer.wanted)) if n not in self.plural or self.loop == 0]
         mine = list(range(first, len(self.namer.wanted)))
         if self.loop:
-            made = ast.For(copied(node.target), copied(node.iter), init or [ast.Pass()], [])
+            made = ast.For(*outer, init or [ast.Pass()], [])
             return ([made] if init else []), [ast.For(node.target, node.iter, forward or [ast.Pass()], [])]
         del numbers
         self.plural |= set(mine)
@@ -194,9 +224,29 @@ class Splitter:
             _set(self._attribute(n, store=True), Op("module_list", {"modules": ast.List([], ast.Load())}, layer=True))
             for n in mine
         ]
-        made = ast.For(copied(node.target), copied(node.iter), init or [ast.Pass()], [])
+        made = ast.For(*outer, init or [ast.Pass()], [])
         applied = self._iterated(node, mine, forward)
         return [*lists, *([made] if init else [])], applied
+
+    def _static_loop(self, node: ast.For) -> tuple[ast.expr, ast.expr]:
+        """The header of a loop as far as it depends on no tensors; else one that runs as often as the run did."""
+        if not self.is_dynamic(node.iter):
+            return copied(node.target), copied(node.iter)
+        match node:
+            case ast.For(target=ast.Tuple(elts=targets), iter=ast.Call(func=ast.Name(id="zip"), args=args)):
+                kept = [(t, a) for t, a in zip(targets, args, strict=False) if not self.is_dynamic(a)]
+                if len(kept) == 1:
+                    return copied(kept[0][0]), copied(kept[0][1])
+                if kept:
+                    zipped = ast.Call(ast.Name("zip", ast.Load()), [copied(a) for _, a in kept], [])
+                    return ast.Tuple([copied(t) for t, _ in kept], ast.Store()), zipped
+        count = self.rounds(node)
+        target: ast.expr = ast.Name("_", ast.Store())
+        match node:
+            case ast.For(target=ast.Tuple(elts=[ast.Name() as number, _]), iter=ast.Call(func=ast.Name(id="enumerate"))):
+                target = copied(number)
+        times = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(count)], [])
+        return target, times if count is not None else copied(node.iter)
 
     def _iterated(self, node: ast.For, numbers: list[int], forward: list[ast.stmt]) -> list[ast.stmt]:
         """The loop that applies the layers: over the lists themselves where each round takes one of each."""
@@ -220,13 +270,8 @@ class Splitter:
         return [ast.For(ast.Tuple(targets, ast.Store()), ast.Call(ast.Name("zip", ast.Load()), sources, []), body, [])]
 
     def _loop_name(self, number: int) -> ast.Name:
-        wanted = self.namer.wanted[number][0]
-        taken = self.dynamic | self.parameters
-        alike = [n for n in range(number) if self.namer.wanted[n][0] == wanted]
-        name = f"{wanted}{len(alike) + 1}" if alike else wanted
-        while name in taken:
-            name += "_"
-        return ast.Name(name, ast.Load())
+        """A placeholder: what the layer of a round is called follows from what the list is."""
+        return ast.Name(f"__round_{number}__", ast.Load())
 
     def _apply(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """A statement that applies layers: those made in it are made before."""
@@ -354,6 +399,20 @@ def _positional(node: ast.Call, names: Sequence[str], wanted: str) -> ast.expr |
     return node.args[index] if index < len(node.args) else None
 
 
+class _Rounds(ast.NodeTransformer):
+    """Names of layers in loops: ``block`` of ``blocks``."""
+
+    def __init__(self, names: Mapping[int, str], taken: set[str]) -> None:
+        self.names = {f"__round_{n}__": re.sub(r"s(\d*)$", r"\1", name) for n, name in names.items()}
+        self.taken = taken
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        name = self.names.get(node.id)
+        while name in self.taken:
+            name = f"{name}_"
+        return node if name is None else ast.Name(name, node.ctx)
+
+
 class _Swap(ast.NodeTransformer):
     def __init__(self, old: ast.AST, new: ast.expr) -> None:
         self.old, self.new = old, new
@@ -392,7 +451,8 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
         return _if(node.test, body, other) if body or other else None
     if isinstance(node, ast.For):
         body = _alive(node.body, wanted | loads(node.body))
-        return ast.For(node.target, node.iter, body, []) if body else None
+        makes = any(not isinstance(s, ast.Assign) or not isinstance(s.targets[0], ast.Name) for s in body)
+        return ast.For(node.target, node.iter, body, []) if makes or {n for s in body for n in stores(s)} & wanted else None
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node if node.name in wanted else None
     sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))

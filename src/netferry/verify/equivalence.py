@@ -183,6 +183,9 @@ class _Comparison:
             self.report.notes.append(f"frozen in the source, trained in the target: {', '.join(moved.thawed)}")
         if moved.constants:
             self.report.notes.append(f"{len(moved.constants)} buffers are left out of the weight map")
+        for why in dict.fromkeys(self.map.dropped.values()):
+            count = sum(reason == why for reason in self.map.dropped.values())
+            self.report.notes.append(f"{count} arrays of the source are left out: {why}")
 
     def _target_measured(self, other: Any, reference: Measured, cotangents: Named) -> Measured:
         runtime = self.target.runtime

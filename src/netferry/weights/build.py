@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from netferry.observe.run import Observation
 from netferry.ops import registry
 from netferry.ops.core import OpDef, Spelling
-from netferry.passes.layout.bound import layer_attributes
+from netferry.passes.layout.bound import layer_attributes, tensors
 from netferry.passes.layout.orders import is_identity
 from netferry.passes.layout.solve import Fold, Layout
 from netferry.weights import rearrange
@@ -54,18 +55,22 @@ class Walker(Protocol):
 
 def build_map(
     observation: Observation, written: Written, layout: Layout, walker: Walker, source: str, target: str,
-    placed: Mapping[int, Sequence[str]] | None = None,
+    placed: Mapping[int, Sequence[str]] | None = None, *, lazy: bool = False,
 ) -> WeightMap:  # fmt: skip
     """The map of one migration, from facts alone: neither network needs to exist in memory.
 
     ``placed`` gives the paths of what each site made in the target, where they do not follow from the source's.
+    With ``lazy``, layers of the target have no arrays before they are called, so those of layers that no call
+    reaches have nowhere to go.
     """
     builder = _Builder(observation, written, layout, source, target)
     entries: list[Entry] = []
     modules = list(walker.walk(observation.recording.network))
     builder.found = _moved(modules, observation.recording, placed or {})
     for module in modules:
-        if module.stock is not None:
+        if lazy and module.stock is not None and not builder.is_used(module):
+            builder.dropped |= {_joined(module.source, m.name): "no call reaches its layer" for m in module.members}
+        elif module.stock is not None:
             entries.extend(builder.stock(module))
         else:
             entries.extend(builder.own(module))
@@ -83,6 +88,18 @@ class _Builder:
         self.dropped: dict[str, str] = {}
         self.found: Mapping[int, str] = {}
         """Instance -> its path in the target, as far as running the target's code has told."""
+
+    @cached_property
+    def _used(self) -> set[int]:
+        """The layers that were called, and the tensors that went into anything once the network was built."""
+        inputs = {t.identity for t in self.recording.inputs}
+        given = [(e, {t.identity for t in tensors([*e.args, *e.kwargs.values()])}) for e in self.recording.events]
+        started = next((i for i, (_, identities) in enumerate(given) if identities & inputs), 0)
+        return {i for _, identities in given[started:] for i in identities} | {e.instance for e, _ in given}
+
+    def is_used(self, module: Module) -> bool:
+        """Whether the run called a layer, or read one of its arrays."""
+        return id(module.instance) in self._used or any(m.identity in self._used for m in module.members)
 
     def base(self, module: Module) -> str:
         """Where a module of the source is in the target."""
@@ -102,7 +119,7 @@ class _Builder:
         """Arrays that the user's own class holds: in the order their readers want."""
         for member in module.members:
             order = self.layout.orders.get(member.identity)
-            name = f"{module.source}.{member.name}" if module.source else member.name
+            name = _joined(module.source, member.name)
             own = self.path(((module.owners, member.name),))
             base = self.base(module)
             target = f"{base}.{own}" if base else own
@@ -187,6 +204,10 @@ class _Builder:
             first = recipe.inputs[0][0].rpartition(".")[2]
             kind: Literal["parameter", "buffer"] = "buffer" if any(n in op.buffers for n in spec.names) else "parameter"
             yield Entry(f"{base}.{name}" if base else name, recipe, trainable.get(first, True), kind)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _moved(modules: Sequence[Module], recording: Any, placed: Mapping[int, Sequence[str]]) -> dict[int, str]:

@@ -50,8 +50,17 @@ def _exact_constants() -> Iterator[None]:
         exact = isinstance(x, float) and tf.as_dtype(dtype).is_floating
         return tf.constant(x, dtype, name=name or "Const") if exact else narrowing_cast(x, dtype, name=name)
 
+    convert = keras.ops.convert_to_tensor
+
+    def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Any:
+        if dtype is None and isinstance(x, float | list | tuple):
+            kinds = {type(leaf) for leaf in tf.nest.flatten(x)}
+            dtype = keras.config.floatx() if float in kinds and kinds <= {float, int} else None
+        return convert(x, dtype, sparse, ragged)
+
     with ExitStack() as stack:
         stack.enter_context(_replaced(tf, "cast", cast))
+        stack.enter_context(_replaced(keras.ops, "convert_to_tensor", convert_to_tensor))
         for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():
             stack.enter_context(_replaced(tf.nn, name, function))
         yield

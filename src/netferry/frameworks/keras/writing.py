@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import attention, attributes, batches, gathers, masks, names, training
+from netferry.frameworks.keras import attention, attributes, batches, building, gathers, masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.facts import Note
-from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
+from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 
 _TYPES = {
@@ -35,6 +35,7 @@ class KerasConventions:
             _Conventions(self, program, entry).visit(definition.node)
         attention.simplify(program)
         attributes.fill_inferred(program)
+        building.build_early(program, lambda op, name: self.parameter_name(op, name) is not None)
         batches.keep_sizes(program)
         gathers.by_tensors(program)
         training.thread(program)
@@ -56,9 +57,24 @@ class KerasConventions:
         found = {self.parameter_name(op, node.name) for op in node.ops}
         if found == {None}:
             return attributes.hyperparameter(node, self.name)
-        if len(found) != 1 or None in found:
+        turns = {self._turn(op, node.name) for op in node.ops}
+        if len(found) != 1 or None in found or len(turns) != 1:
             return None
-        return ast.Attribute(node.owner, str(found.pop()), ast.Load())
+        variable = ast.Attribute(node.owner, str(found.pop()), ast.Load())
+        turn = turns.pop()
+        return variable if turn is None else Op("transpose", {"x": variable}, {"perm": constant(turn)}, site=node.site)
+
+    def _turn(self, op: str, parameter: str) -> tuple[int, ...] | None:
+        """The transpose that gives a variable the axes that the source has; None where it has them."""
+        declared = registry.get(op)
+        layout = declared.params.get(parameter, "").split()
+        for spelling in declared.spellings.get(self.name, ()):
+            for text in spelling.params.values():
+                name, _, axes = text.partition(":")
+                own = axes.split()
+                if name.strip() == parameter and own != layout and sorted(own) == sorted(layout):
+                    return tuple(own.index(axis) for axis in layout)
+        return None
 
     def parameter_name(self, op: str, parameter: str) -> str | None:
         """The Keras name of a canonical parameter."""

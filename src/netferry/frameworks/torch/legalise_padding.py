@@ -60,22 +60,23 @@ def _transposed(n: int) -> Legalise:
     """What ``same`` cuts off the result, and what kernels smaller than strides leave at its end."""
 
     def legalise(node: Op, framework: str) -> ast.expr:
-        if (learning := lazy(node)) is not None:
-            return learning
         padding = known(node, "padding")
         kernels, strides = per_axis(node, "kernel_size", n), per_axis(node, "stride", n)
         if not all(map(is_literal, (*kernels, *strides))) or not all_equal(node, "dilation", n, 1):
-            return node
+            return lazy(node) or node
         sizes = [(literal(k), literal(s)) for k, s in zip(kernels, strides, strict=True)]
         if known(node, "output_padding") is None and node.attribute("output_padding") is not None:
             node = node.replace(attributes={"output_padding": None})
         rest = [max(s - k, 0) for k, s in sizes]
         ends = {"output_padding": _number(rest)} if any(rest) else {}
         if padding != "same":
-            return node.replace(attributes=ends) if ends and padding == 0 and node.attribute("output_padding") is None else node
+            fills = ends and padding == 0 and node.attribute("output_padding") is None
+            made = node.replace(attributes=ends) if fills else node
+            return lazy(made) or made
         cuts = [max(k - s, 0) for k, s in sizes]
         if all(cut % 2 == 0 for cut in cuts):
-            return node.replace(attributes={"padding": _number([cut // 2 for cut in cuts]), **ends})
+            made = node.replace(attributes={"padding": _number([cut // 2 for cut in cuts]), **ends})
+            return lazy(made) or made
         plain = node.replace(attributes={"padding": None})
         sides = [side for cut in reversed(cuts) for side in (-(cut // 2), -(cut - cut // 2))]
         crop = Op(f"pad{n}d", {}, {"padding": constant(tuple(sides))}, layer=True, site=node.site)

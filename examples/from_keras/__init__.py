@@ -1,0 +1,1 @@
+"""Keras networks as they are usually written, to be carried to other frameworks."""
