@@ -6,6 +6,7 @@ Only the weight map and the layout conversions of the migration are used; state,
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import inspect
 import sys
@@ -138,6 +139,8 @@ def _run_target(
     args, kwargs = _mapped(given, lambda _: _tensor(next(converted)))
     args, kwargs = _plain_by_name(target, args, kwargs)
     target(*args, **kwargs)  # creates the weights
+    with contextlib.suppress(Exception):
+        target(*args, training=True, **kwargs)  # creates those of parts that only training reaches
     migration.transfer(source, target)
     output = target(*args, training=False, **kwargs)
     leaves = [_numpy(leaf) for leaf in corpus_source.flatten(output)]

@@ -34,6 +34,8 @@ class Excerpt:
         """The table with both sides."""
         import netferry
 
+        import_module("torch")
+        define_schemas()  # torchvision's compiled part does not load everywhere; its networks do not need it.
         entry = self.call.partition("(")[0]
         source = inspect.getsource(import_module(self.module))
         code = netferry.migrate(
@@ -77,7 +79,6 @@ def updated(page: str) -> str:
 
 def main(check: bool) -> int:
     """Write the page, or say whether it is out of date."""
-    define_schemas()
     page = README.read_text(encoding="utf-8")
     made = updated(page)
     if check:

@@ -13,7 +13,7 @@ def residual_block(x, filters, stride=1):
     x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
     x = layers.BatchNormalization()(x)
     if stride != 1:
-        shortcut = layers.Conv2D(filters, 1, strides=stride, name="projection")(shortcut)
+        shortcut = layers.Conv2D(filters, 1, strides=stride)(shortcut)
     x = layers.Add()([x, shortcut])
     return layers.ReLU()(x)
 

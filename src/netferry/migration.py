@@ -103,7 +103,7 @@ class Migration:
             "entry": self.reading.call, "entry_reason": self.reading.entry_reason,
             "inputs": [str(s) for s in self.reading.specs], "input_reason": self.reading.input_reason,
             "classes": len(program.classes()), "calls": program.observed + program.assumed,
-            "observed": program.observed, "assumed": program.assumed, "unsupported": len(self.written.holes),
+            "observed": program.observed, "assumed": program.assumed, "unsupported": sum(_kind(hole)[1] != "info" for hole in self.written.holes),
             "arrays": len(self.weight_map.entries), "numbers": self.reading.numbers,
         }  # fmt: skip
 
@@ -207,6 +207,7 @@ def read(
         project = load(source, entry, tab=tab)
         framework = frameworks.detect(project)
     frontend = frameworks.get(framework).reading()
+    project.foreign = frontend.is_library
     project.adopt(frontend.network_libraries)
     with clock.stage("project", "finding the network"):
         found, reason, call = _entry(project, framework, call)

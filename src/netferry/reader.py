@@ -59,8 +59,17 @@ class Conventions(Protocol):
     def applied(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
         """Translate the call of a stock layer that needs more than its operands; MISSING to go on."""
 
-    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
-        """Change the arguments of a call of the project's own code, where some mean nothing elsewhere."""
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:
+        """Translate a call of the project's own code, or change its arguments, where some mean nothing elsewhere."""
+
+    def members(self, reader: Reader, node: ast.expr) -> ast.expr | None:
+        """The members of a container that is no list or dict elsewhere; None to go on."""
+
+    def member(self, reader: Reader, owner: ast.expr, name: ast.expr) -> ast.expr | None:
+        """``getattr(owner, name)`` of a container; None where it is nothing special."""
+
+    def declared(self, reader: Reader, node: ast.ClassDef) -> None:
+        """Change a class that has been read, where it extends something else elsewhere."""
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Translate a statement that needs more than its expressions; None to go on."""
@@ -169,12 +178,18 @@ class Reader(ast.NodeTransformer):
             node.args = [self._members(a) for a in node.args]
             node.keywords = [self.visit(k) for k in node.keywords]
             return node
+        if isinstance(node.func, ast.Name) and node.func.id == "getattr" and len(node.args) == 2:
+            member = self.conventions.member(self, *node.args)
+            if member is not None:
+                return ast.copy_location(member, node)
         callees = self.facts.callees.get(getattr(node, "nf_id", -1), [])
         if not callees:
             return self._unobserved(node)
         paths = list(dict.fromkeys(self._path(c) for c in callees))
         if paths == [None]:
-            self.conventions.plain_call(self, node, callees)
+            plain = self.conventions.plain_call(self, node, callees)
+            if plain is not None:
+                return ast.copy_location(plain, node)
             self._mark_partial(node, callees)
             node.nf_plain = self._plain_arguments(node, callees)  # type: ignore[attr-defined]
             self.generic_visit(node)
@@ -192,6 +207,9 @@ class Reader(ast.NodeTransformer):
 
     def _members(self, node: ast.expr) -> ast.expr:
         """Read an expression that is iterated or indexed: a sequential container stands for its layers there."""
+        held = self.conventions.members(self, node)
+        if held is not None:
+            return held
         seen = self.values(node)
         made: ast.expr = self.visit(node)
         if seen and all(self.conventions.is_sequence(v) for v in seen):
@@ -225,9 +243,16 @@ class Reader(ast.NodeTransformer):
         node.value = self._members(node.value)
         return node
 
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        node.left = self.visit(node.left)
+        pairs = zip(node.ops, node.comparators, strict=True)
+        node.comparators = [self._members(c) if isinstance(o, ast.In | ast.NotIn) else self.visit(c) for o, c in pairs]
+        return node
+
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if not isinstance(node.ctx, ast.Load):
-            self.generic_visit(node)
+            node.value = self.conventions.members(self, node.value) or self.visit(node.value)
+            node.slice = self.visit(node.slice)
             return node
         node.value = self._members(node.value)
         node.slice = self.visit(node.slice)
@@ -663,6 +688,7 @@ class Reader(ast.NodeTransformer):
         for base in node.bases:
             if isinstance(base, Reference) and not base.kind:
                 base.kind = "base"
+        self.conventions.declared(self, node)
         self.class_name, self.bases = outer
         return node
 

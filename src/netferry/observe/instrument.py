@@ -180,6 +180,9 @@ class _Instrument(ast.NodeTransformer):
             )
             return ast.copy_location(ast.Expr(hook), node)
         node.value = self.visit(node.value)
+        for owner in node.targets:
+            if isinstance(owner, ast.Attribute):
+                owner.value = self.visit(owner.value)
         return node
 
 

@@ -175,6 +175,24 @@ def _register_scans() -> None:
 
 _register_scans()
 
+register(
+    OpDef(
+        "diff",
+        "x, *, n=1, axis=-1",
+        "Differences of neighbours along an axis, taken ``n`` times.",
+        layout="axis",
+        reference=lambda x, n=1, axis=-1: np.diff(x, n, axis),
+        spellings={
+            "torch": torch_both(
+                "diff", "n=1, dim=-1, prepend=None, append=None", out=True, maps=_AXIS, fixed={"prepend": None, "append": None}
+            ),
+            "tensorflow": [tensorflow("experimental.numpy.diff", "a, n=1, axis=-1", maps={"a": "x"})],
+            "keras": [keras("diff", "a, n=1, axis=-1", maps={"a": "x"})],
+        },
+        cases=[Case({"x": (2, 5, 4)}, {"axis": 1}), Case({"x": (2, 3, 5)}, {"n": 2})],
+    )
+)
+
 
 def _sliding_windows(x: Any, axis: int, size: int, step: int) -> Any:
     axis %= x.ndim

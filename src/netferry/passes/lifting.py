@@ -14,7 +14,7 @@ from typing import Any
 from netferry.passes.lifted_names import Namer, class_name
 from netferry.passes.splitting import Split, Splitter, is_application, loads, stores
 from netferry.pivot.facts import Tensor
-from netferry.pivot.nodes import Op, Reference
+from netferry.pivot.nodes import Hole, Op, Reference
 from netferry.pivot.program import Definition, Program
 
 _MODULE = "__module__"
@@ -53,6 +53,8 @@ def lift(program: Program) -> Program:
         _lift_top(program, top, lifted, labels, taken)
     _trim(program, lifted)
     program.construction = _Renamed(lifted).visit(program.construction)
+    left = {id(n) for d in program.definitions for n in ast.walk(d.node) if isinstance(n, Hole)}
+    program.holes = [h for h in program.holes if id(h) in left]
     return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
 
 

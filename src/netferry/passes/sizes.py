@@ -24,6 +24,9 @@ _OUTPUTS = ("out_channels", "out_features", "hidden_size")
 """Attributes that say how many channels a layer gives: what the next one may take."""
 
 
+_SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.If, ast.While)
+
+
 @dataclass(frozen=True)
 class _Sample:
     """A size as seen once, and the calls within which the site that needs it was run (the site's own last)."""
@@ -63,6 +66,9 @@ class _Filler:
                     self.scopes[number] = scopes
                 elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
                     found.append((node, scopes))
+        made = list(self.recording.constructed.values())
+        # Sites that run more often first: what others need in some of the runs is among what these are told.
+        found.sort(key=lambda item: -made.count(getattr(item[0], "nf_id", -1)))
         left = sum(self._fill(node, scopes) for node, scopes in found)
         placed: list[Definition] = []
         for definition in self.program.definitions:
@@ -200,7 +206,7 @@ class _Filler:
             if by_serial.setdefault(serial, outer.value) != outer.value:
                 return None
         for parameter, before in self.threaded.get((id(function), name), []):
-            if before == by_serial:
+            if by_serial.items() <= before.items():
                 return ast.Name(parameter, ast.Load())
         given: dict[int, ast.expr] = {}
         for site in {outer.chain[-1].node for _, outer in known}:
@@ -293,7 +299,7 @@ def _hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[_Sample]]) -> bool:
 
 def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
     """Every node below, inner ones first, with the functions and classes around it."""
-    inner = [*scopes, node] if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda | ast.For) else scopes
+    inner = [*scopes, node] if isinstance(node, _SCOPES) else scopes
     for child in ast.iter_child_nodes(node):
         yield from _scoped(child, inner)
     yield node, scopes
@@ -301,7 +307,7 @@ def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, lis
 
 def _function(scopes: list[ast.AST]) -> ast.FunctionDef | None:
     """The function around a site: one that callers can be told to give more arguments."""
-    scopes = [s for s in scopes if not isinstance(s, ast.For)]
+    scopes = [s for s in scopes if not isinstance(s, ast.For | ast.If | ast.While)]
     if not scopes or not isinstance(scopes[-1], ast.FunctionDef):
         return None
     outer = scopes[:-1]

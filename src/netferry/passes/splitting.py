@@ -76,6 +76,7 @@ class Splitter:
         self.filled = self._filled(statements)
         split.init, split.forward = self._block(statements)
         split.inputs = [n for n in split.inputs if n]
+        split.forward = _needed(split.forward)
         names = self.namer.settle(self._taken(), self.plural)
         split.made = set(names.values())
         rounds = _Rounds(names, self.dynamic | self.parameters)
@@ -181,7 +182,7 @@ class Splitter:
         given, outputs = node.operand("inputs"), node.operand("outputs")
         members = list(given.elts) if isinstance(given, ast.List | ast.Tuple) else [given]
         names = [m.id for m in members if isinstance(m, ast.Name)]
-        if names and len(names) == len(members):
+        if names and len(names) == len(members) and set(names) <= set(self.split.inputs):
             self.split.inputs = names
         assert outputs is not None
         made, applied = self._apply(ast.Return(outputs))
@@ -431,6 +432,35 @@ class _Shared(ast.NodeTransformer):
         if node.id in self.names and isinstance(node.ctx, ast.Load):
             return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load())
         return node
+
+
+def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """A forward pass without names that nobody reads."""
+    while True:
+        read = loads(statements)
+        kept = _without_unread(statements, read)
+        if loads(kept) == read:
+            return kept
+        statements = kept
+
+
+def _without_unread(statements: list[ast.stmt], read: set[str]) -> list[ast.stmt]:
+    kept: list[ast.stmt] = []
+    for node in statements:
+        if isinstance(node, ast.If):
+            body, other = _without_unread(node.body, read), _without_unread(node.orelse, read)
+            if body or other:
+                kept.append(_if(node.test, body, other))
+            continue
+        targets = stores(node)
+        plain = isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets)
+        if not (plain and not targets & read and not _applies(node)):
+            kept.append(node)
+    return kept
+
+
+def _applies(node: ast.stmt) -> bool:
+    return any(isinstance(n, LayerCall | ast.Call | Op) for n in ast.walk(node))
 
 
 def _alive(statements: list[ast.stmt], needed: set[str]) -> list[ast.stmt]:

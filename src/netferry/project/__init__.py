@@ -9,7 +9,7 @@ import re
 import site
 import sys
 import sysconfig
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -38,6 +38,8 @@ class Project:
     entry: str | None = None
     adopted: dict[str, Path] = field(default_factory=dict)
     """Installed packages that are read like the project's own files: top-level name -> the folder that holds it."""
+    foreign: Callable[[str], bool] = lambda module: False
+    """Which modules are the framework's own, even where the main file is part of the same package."""
     _files: dict[str, SourceFile] = field(default_factory=dict)
     _paths: dict[str, Path | None] = field(default_factory=dict)
 
@@ -57,7 +59,7 @@ class Project:
 
     def owns(self, module: str) -> bool:
         """Whether a module of that name belongs to the project (and is read, not imported as a library)."""
-        return self._path(module) is not None
+        return module == self.main.module or (not self.foreign(module) and self._path(module) is not None)
 
     def adopt(self, packages: Collection[str]) -> None:
         """Read the given installed packages too, as far as the main file imports them."""

@@ -132,11 +132,13 @@ def _python(code: str) -> tuple[str, SyntaxError | None]:
 def _for_tab(code: str, tab: str) -> str:
     """The code with only those branches of ``if tab.selected("a", "b")`` that are for ``tab``, line for line."""
     while True:
-        tests = (n for n in ast.walk(ast.parse(code)) if isinstance(n, ast.If) and _selected(n.test) is not None)
+        tree = ast.parse(code)
+        tests = (n for n in ast.walk(tree) if isinstance(n, ast.If) and _selected(n.test) is not None)
         found = min(tests, key=lambda n: n.lineno, default=None)
         if found is None:
             return code
-        code = _branch(code, found, found.body if tab in (_selected(found.test) or ()) else found.orelse)
+        body = found.body if tab in (_selected(found.test) or ()) else found.orelse
+        code = _branch(code, found, body, _is_alone(tree, found))
 
 
 def _selected(test: ast.expr) -> set[str] | None:
@@ -147,10 +149,15 @@ def _selected(test: ast.expr) -> set[str] | None:
     return None
 
 
-def _branch(code: str, node: ast.If, body: Sequence[ast.stmt]) -> str:
+def _is_alone(tree: ast.AST, node: ast.stmt) -> bool:
+    """Whether a statement is all that its block holds."""
+    return any(value == [node] for n in ast.walk(tree) for _, value in ast.iter_fields(n))
+
+
+def _branch(code: str, node: ast.If, body: Sequence[ast.stmt], is_alone: bool) -> str:
     """The code with one branch, moved to the left, in place of the whole statement."""
     lines, indent = code.split("\n"), " " * node.col_offset
-    kept = [indent + "pass"] if not body else []
+    kept = [indent + "pass"] if is_alone else [""]
     first, last = node.lineno, node.lineno
     if body:
         first = node.test.end_lineno + 1 if body is node.body and node.test.end_lineno else body[0].lineno

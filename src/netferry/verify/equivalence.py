@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ from netferry.verify.measure import Measured, Network, brief, buffers, measure, 
 from netferry.verify.report import Verification
 from netferry.verify.single import compare_single
 from netferry.verify.statistics import adjust
-from netferry.weights.map import WeightMap
+from netferry.weights.map import Entry, WeightMap
 from netferry.weights.place import target_file
 from netferry.weights.transfer import Transfer, transfer
 
@@ -168,10 +169,21 @@ class _Comparison:
             runtime.seed(_SEED)
             network = runtime.build(self.target.wide or self.target.factory, "float64")
             runtime.disable_dropout(network)
-            outputs_of(runtime, network, self._converted(self.inputs))
+            given = self._converted(self.inputs)
+            outputs_of(runtime, network, given)
         except Exception as error:  # noqa: BLE001 - generated code raises anything
             self._end("the target cannot be run", error)
+        if not all(map(functools.partial(self._exists, network), self.map.entries)):
+            with contextlib.suppress(Exception):  # Parts that only training reaches; what fails shows when it is compared.
+                outputs_of(runtime, network, given, training=True)
         return network
+
+    def _exists(self, network: Any, entry: Entry) -> bool:
+        try:
+            self.target.runtime.resolve(network, entry.target)
+        except KeyError:
+            return False
+        return True
 
     def _transfer(self, network: Any, other: Any) -> None:
         try:

@@ -180,6 +180,18 @@ def _linear(node: Op, framework: str) -> ast.expr:
     return node if bias is None else _plus(node, bias)
 
 
+def _weighed(node: Op, framework: str) -> ast.expr:
+    """A formula with a factor that was seen to be None is another one then."""
+    for name in ("weight", "pos_weight"):
+        given = node.attribute(name)
+        if given is not None and not is_literal(given) and not node.layer and None in observed(node, name):
+            test = ast.Compare(copied(given), [ast.Is()], [ast.Constant(None)])
+            given_one = copied(node)
+            given_one.nf_legal = True
+            return ast.IfExp(test, node.replace(attributes={name: None}), given_one)
+    return node
+
+
 def _plus(node: Op, bias: ast.expr) -> ast.expr:
     """The op without its bias, and that added behind unless it is None."""
     plain = node.replace(operands={"bias": None})
@@ -189,4 +201,9 @@ def _plus(node: Op, bias: ast.expr) -> ast.expr:
     return ast.IfExp(ast.Compare(copied(bias), [ast.Is()], [ast.Constant(None)]), copied(plain), total)
 
 
-LEGALISATIONS: dict[str, Legalise] = {**_table(), "functional_linear": _linear}
+LEGALISATIONS: dict[str, Legalise] = {
+    **_table(),
+    "functional_linear": _linear,
+    "binary_cross_entropy": _weighed,
+    "binary_cross_entropy_with_logits": _weighed,
+}

@@ -50,6 +50,10 @@ class KerasConventions(KerasProbe):
         super().__init__()
         self.name = name
 
+    def is_library(self, module: str) -> bool:
+        """Whether a module is Keras's or TensorFlow's own: all but the networks that Keras publishes."""
+        return module.split(".")[0] in self.libraries and not module.startswith("keras.src.applications.")
+
     def is_module(self, value: Any) -> bool:
         """Whether a value is a Keras layer or model."""
         return isinstance(value, keras.layers.Layer)
@@ -159,6 +163,17 @@ class KerasConventions(KerasProbe):
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
         """The project's own classes lose the names that Keras gives to their instances."""
         methods.leave_out(node, callees)
+
+    def members(self, reader: Reader, node: ast.expr) -> ast.expr | None:
+        """Lists that hold layers are lists here too."""
+        return None
+
+    def member(self, reader: Reader, owner: ast.expr, name: ast.expr) -> ast.expr | None:
+        """Attributes read by name are attributes here too."""
+        return None
+
+    def declared(self, reader: Reader, node: ast.ClassDef) -> None:
+        """Classes say nothing about their attributes."""
 
     def decided(self, reader: Reader, test: ast.expr) -> bool | None:
         """Nothing is decided by the framework alone."""

@@ -129,10 +129,21 @@ class _Conventions(ast.NodeTransformer):
         return base
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        extended = None if self.in_module else self._extended(node)
+        if extended is not None:
+            self.class_name, self.is_model, self.in_module = extended, extended in self.entry, True
         if self.in_module and node.name == "forward":
             node.name = "call"
         self.generic_visit(node)
+        if extended is not None:
+            self.is_model = self.in_module = False
         return node
+
+    def _extended(self, node: ast.FunctionDef) -> str | None:
+        """The class that a decorator adds a function to as a method: ``@add_to(Network)``."""
+        calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
+        names = [a.id for d in calls for a in d.args if isinstance(a, ast.Name)]
+        return next((name for name in names if name in self.classes), None)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)

@@ -58,6 +58,10 @@ class TorchConventions(TorchProbe):
     network_libraries = frozenset({"torchvision", "timm"})
     """Libraries of networks written in PyTorch: their code is read with the user's own."""
 
+    def is_library(self, module: str) -> bool:
+        """PyTorch itself is never part of a project."""
+        return False
+
     def is_module(self, value: Any) -> bool:
         """Whether a value is an ``nn.Module`` instance."""
         return isinstance(value, torch.nn.Module)
@@ -454,7 +458,7 @@ def _pretrained(conventions: TorchConventions, reader: Reader, node: ast.Call) -
     """A checkpoint of the source cannot be loaded into the target as it is."""
     if any(callable_path(c) == _DOWNLOAD for c in reader.callees(node)):
         return published.fetch(reader, node)
-    made = reader.hole(node, "a PyTorch checkpoint", "convert it with `netferry weights`")
+    made = reader.hole(node, "a PyTorch checkpoint is loaded here", "convert it with `netferry weights`")
     made.code = "NF037"
     return made
 
