@@ -24,7 +24,7 @@ def assert_equivalent(found: netferry.Migration) -> None:
 def test_sequential() -> None:
     found = migrated("cnn")
     assert_equivalent(found)
-    assert "nn.Conv2d(3, 32, 3, padding=\"same\")" in found.code
+    assert 'nn.Conv2d(3, 32, 3, padding="same")' in found.code
     assert "# half the size" in found.code or "Conv2dSame(32, 64, 3, stride=2)" in found.code
 
 
@@ -51,7 +51,7 @@ def test_recurrent() -> None:
 
 
 NETWORKS = {
-    "a module-level graph with a loop": '''
+    "a module-level graph with a loop": """
 import keras
 from keras import layers
 
@@ -70,8 +70,8 @@ for size in [12, 16]:
 x = layers.Flatten()(x)
 outputs = layers.Dense(4, activation="softmax")(x)
 model = keras.Model(inputs, outputs)
-''',
-    "lists of tensors between functions": '''
+""",
+    "lists of tensors between functions": """
 from tensorflow import keras
 from tensorflow.keras import layers
 
@@ -100,7 +100,7 @@ def unet():
         x = layers.concatenate([x, skip], axis=3)
         x = block(x, 8)
     return keras.Model(inputs=inputs, outputs=layers.Conv2D(2, 1, activation="sigmoid")(x))
-''',
+""",
 }
 
 

@@ -245,6 +245,8 @@ class Assembler:
                 elif key not in self.found:
                     self.naming.owners[main.module, name] = ("", main.module, name)
                     self.found[key] = Definition(tuple(bound_names([statement])), statement, main.module)
+                    for needed in sorted(_free(statement)):
+                        self._want(main.module, needed)
                 return True
         return False
 

@@ -18,6 +18,7 @@ from netferry.ops.core import INFERRED, REQUIRED, OpDef, Spelling
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Note, Site, Tensor
 from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, constant, is_literal, literal
+from netferry.slicing import sliced
 
 MISSING = object()
 _ITERATING = frozenset({"len", "list", "tuple", "enumerate", "zip", "reversed", "iter", "map", "filter", "sum"})
@@ -67,6 +68,9 @@ class Conventions(Protocol):
 
     def member(self, reader: Reader, owner: ast.expr, name: ast.expr) -> ast.expr | None:
         """``getattr(owner, name)`` of a container; None where it is nothing special."""
+
+    def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
+        """Translate reading an item; None to go on."""
 
     def declared(self, reader: Reader, node: ast.ClassDef) -> None:
         """Change a class that has been read, where it extends something else elsewhere."""
@@ -254,11 +258,14 @@ class Reader(ast.NodeTransformer):
             node.value = self.conventions.members(self, node.value) or self.visit(node.value)
             node.slice = self.visit(node.slice)
             return node
+        item = self.conventions.subscript(self, node)
+        if item is not None:
+            return ast.copy_location(item, node)
         node.value = self._members(node.value)
         node.slice = self.visit(node.slice)
         if isinstance(node.value, Op) and node.value.name == "sequence_of" and isinstance(node.slice, ast.Slice):
             return ast.copy_location(Op("sequential", {"layers": node}, layer=True, site=self.site(node)), node)
-        return node
+        return ast.copy_location(sliced(node), node)
 
     def _path(self, callee: Any) -> str | None:
         return self.conventions.layer_path(callee) or self.conventions.path(callee)
@@ -381,6 +388,8 @@ class Reader(ast.NodeTransformer):
         for argument in node.args:
             if isinstance(argument, ast.Starred) and not variadic:
                 args.extend(self._spread(argument))
+            elif isinstance(argument, ast.Starred) and self._holds_a_sequence(argument):
+                args.append(ast.Subscript(argument.value, ast.Constant(0), ast.Load()))
             else:
                 args.append(argument)
         keywords: list[ast.keyword] = []
@@ -412,12 +421,21 @@ class Reader(ast.NodeTransformer):
             raise CannotBind("a starred argument whose length differs from call to call")
         return [ast.Subscript(argument.value, ast.Constant(i), ast.Load()) for i in range(lengths.pop())]
 
+    def _holds_a_sequence(self, argument: ast.Starred) -> bool:
+        """Whether ``*args`` is one sequence: ``x.view(*args)`` of ``view((2, 3))``."""
+        seen = self.values(argument)
+        return bool(seen) and all(
+            isinstance(v, tuple) and len(v) == 1 and isinstance(v[0], list | tuple) for v in seen
+        )
+
     def _single_sequence(self, node: ast.Call, spelling: Spelling, args: Sequence[ast.expr]) -> bool:
         """Whether the one argument given for ``*shape`` is itself a sequence: ``view(shape)``."""
         first = next(i for i, p in enumerate(spelling.parsed.parameters) if p.variadic and not p.keyword_only)
         rest = args[first:]
         if len(rest) != 1 or isinstance(rest[0], ast.Starred):
             return False
+        if isinstance(node.args[-1], ast.Starred) and rest[0] is not node.args[-1]:
+            return True
         if isinstance(rest[0], ast.Tuple | ast.List):
             return True
         seen = self.values(rest[0])
@@ -631,7 +649,10 @@ class Reader(ast.NodeTransformer):
         owner: ast.expr | None = node.value
         while isinstance(owner, Op) and getattr(owner, "inplace", False) and not owner.name.startswith("init_"):
             owner = next(iter(k.value for k in owner.operands), None)
-        if owner is node.value or not isinstance(owner, ast.Name | ast.Attribute):
+        if owner is node.value:
+            return node
+        if not isinstance(owner, ast.Name | ast.Attribute):
+            node.value = self.hole(node.value, "a part of a tensor is changed in place", "assign to it: x[i] = x[i] + y")
             return node
         target = copied(owner)
         target.ctx = ast.Store()

@@ -245,7 +245,11 @@ class Lowering(ast.NodeTransformer):
         if made is None:
             return self._hole(node, f"the parameter {node.name} has no single name in the target")
         if isinstance(made, Op):
-            return ast.copy_location(self.visit(made), node)
+<<<<<<< HEAD
+            return self.visit_Op(made)
+=======
+            return ast.copy_location(self.visit_Op(made), node)
+>>>>>>> snap
         self.generic_visit(made)
         return ast.copy_location(made, node)
 

@@ -166,3 +166,43 @@ def test_markdown_pages_give_the_chosen_variant(tmp_path: Path) -> None:
     net = definitions(main, "Net")[-1]
     assert ast.unparse(net) == "class Net:\n    variant = 2"
     assert main.place(net.lineno) == (str(page), 13)
+
+
+def test_branches_for_other_variants_are_left_out(tmp_path: Path) -> None:
+    page = write(
+        tmp_path / "page.md",
+        """```{.python .input}
+%%tab all
+class Net:
+    def __init__(self):
+        if tab.selected('one'):
+            self.kind = 1
+        elif tab.selected('two', 'three'):
+            # what this one needs
+            self.kind = call(2,
+                             3)
+        else:
+            self.kind = 3
+        if tab.selected('two'):
+            self.more = 4
+
+    def skipped(self):
+        if tab.selected('one'):
+            return 5
+
+%%tab one
+x = 1
+
+%%tab two, three
+x = 2
+```
+""".replace("\n%%tab one\n", "```\n\n```python\n%%tab one\n").replace("\n%%tab two", "```\n\n```python\n%%tab two"),
+    )
+    main = load(page, "Net", tab="three").main
+    network = next(s for s in main.tree.body if isinstance(s, ast.ClassDef))
+    text = ast.unparse(network)
+    assert text == (
+        "class Net:\n\n    def __init__(self):\n        self.kind = call(2, 3)\n\n    def skipped(self):\n        pass"
+    )
+    assert "            # what this one needs" not in main.lines and "        # what this one needs" in main.lines
+    assert main.place(network.body[0].body[0].lineno)[1] == 9  # type: ignore[attr-defined]

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 class _Loader(importlib.abc.Loader):
     """Executes the instrumented tree; a module that cannot be loaded twice falls back to the one loaded before."""
 
-    def __init__(self, project: Project, recorder: Recorder, fallback: types.ModuleType | None) -> None:
+    def __init__(
+        self, project: Project, recorder: Recorder, fallback: types.ModuleType | None, failed: set[str]
+    ) -> None:
         self._project = project
         self._recorder = recorder
         self._fallback = fallback
+        self._failed = failed
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> None:
         return None
@@ -38,6 +41,7 @@ class _Loader(importlib.abc.Loader):
         except Exception:
             if self._fallback is None:
                 raise
+            self._failed.add(module.__name__)
             sys.modules[module.__name__] = self._fallback
 
 
@@ -51,6 +55,8 @@ class _Finder(importlib.abc.MetaPathFinder):
         self._recorder = recorder
         self._before = before
         self._watched = watched
+        self.failed: set[str] = set()
+        """The modules that could not be loaded twice."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
@@ -60,7 +66,7 @@ class _Finder(importlib.abc.MetaPathFinder):
         found = importlib.machinery.PathFinder.find_spec(name, path)
         if found is None or not isinstance(found.loader, importlib.machinery.SourceFileLoader):
             return None
-        found.loader = _Loader(self._project, self._recorder, self._before.get(name))
+        found.loader = _Loader(self._project, self._recorder, self._before.get(name), self.failed)
         return found
 
 
@@ -73,12 +79,14 @@ def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, record
 
 
 @contextmanager
-def loading(project: Project, recorder: Recorder, watched: Collection[str]) -> Iterator[None]:
-    """While active, the ``watched`` modules of the project are loaded instrumented.
+def loading(
+    project: Project, recorder: Recorder, watched: Collection[str], *, whole: bool = False
+) -> Iterator[set[str]]:
+    """While active, the ``watched`` modules of the project are loaded instrumented; ``whole`` loads all others anew too.
 
-    What was loaded before is put back afterwards.
+    Gives the modules that could not be loaded twice. What was loaded before is put back afterwards.
     """
-    before = {n: m for n, m in sys.modules.items() if n in watched}
+    before = {n: m for n, m in sys.modules.items() if n in watched or (whole and project.owns(n))}
     for name, module in before.items():
         del sys.modules[name]
         _unbind(name, module)
@@ -87,7 +95,7 @@ def loading(project: Project, recorder: Recorder, watched: Collection[str]) -> I
     paths = [str(p) for p in project.roots if str(p) not in sys.path]
     sys.path[:0] = paths
     try:
-        yield
+        yield finder.failed
     finally:
         sys.meta_path.remove(finder)
         for path in paths:

@@ -116,16 +116,23 @@ def _reached(project: Project, entry: str, call: str, prelude: str) -> set[str]:
 
 def _observe(
     project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str,
-    watched: set[str], *, real: bool,
+    watched: set[str], *, real: bool, whole: bool = False,
 ) -> Observation:  # fmt: skip
     recorder = Recorder(frontend)
     site = call_site(call)
-    with frontend.abstract(real=real), frontend.inside_containers(recorder), loading(project, recorder, watched):
+    with (
+        frontend.abstract(real=real),
+        frontend.inside_containers(recorder),
+        loading(project, recorder, watched, whole=whole) as failed,
+    ):
         module = _build(project, frontend, recorder, entry, site, prelude)
         network = module.__dict__[NETWORK]
         recorder.recording.network = network
-        _forward(project, frontend, recorder, network, specs)
+        if whole or not failed:
+            _forward(project, frontend, recorder, network, specs)
         modules = {n: m for n, m in sys.modules.items() if project.owns(n)} | {project.main.module: module}
+    if failed and not whole:  # Registries in modules that are not watched know the names already.
+        return _observe(project, frontend, entry, call, specs, prelude, watched, real=real, whole=True)
     recorder.active = False
     return Observation(recorder.recording, modules, site, real)
 

@@ -13,6 +13,7 @@ from netferry.ops.registry import register
 
 Array = np.ndarray[Any, Any]
 
+
 def _reference(reduce: str) -> Any:
     def reference(x: Array, *, keepdims: bool = False) -> Array:
         found: Array = getattr(x, reduce)(axis=tuple(range(2, x.ndim)), keepdims=keepdims)

@@ -128,20 +128,17 @@ _initializer(
 keras_support(
     "BoundedNormal",
     '''
-class BoundedNormal(keras.initializers.Initializer):
+class BoundedNormal(keras.initializers.RandomUniform):
     """Normal distribution of which only the part between ``low`` and ``high`` is drawn."""
 
     def __init__(self, mean=0.0, stddev=1.0, low=-2.0, high=2.0):
-        self.mean = mean
-        self.stddev = stddev
-        self.low = low
-        self.high = high
+        self.mean, self.low, self.high = mean, low, high
+        self.width = stddev * math.sqrt(2.0)
+        super().__init__(math.erf((low - mean) / self.width), math.erf((high - mean) / self.width))
 
     def __call__(self, shape, dtype=None):
-        width = self.stddev * math.sqrt(2.0)
-        least, most = (math.erf((bound - self.mean) / width) for bound in (self.low, self.high))
-        uniform = keras.random.uniform(shape, least, most, dtype=dtype)
-        return keras.ops.clip(self.mean + width * keras.ops.erfinv(uniform), self.low, self.high)
+        uniform = super().__call__(shape, dtype)
+        return keras.ops.clip(self.mean + self.width * keras.ops.erfinv(uniform), self.low, self.high)
 ''',
 )
 # A cut eight deviations away from the mean never happens; at exactly two it is what Keras does.

@@ -23,7 +23,9 @@ def _reference(n: int) -> Any:
         axes = (n, n + 1, *range(n))
         kernel = depthwise.transpose(axes)
         kernel = kernel.reshape(-1, 1, *kernel.shape[2:])
-        x = conv_reference(x, kernel, padding=0 if padding == "valid" else padding, stride=stride, dilation=dilation, groups=x.shape[1])
+        x = conv_reference(
+            x, kernel, padding=0 if padding == "valid" else padding, stride=stride, dilation=dilation, groups=x.shape[1]
+        )
         return conv_reference(x, pointwise.transpose(n + 1, n, *range(n)), bias)
 
     return reference

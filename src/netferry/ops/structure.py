@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from netferry.ops.core import OpDef, Spelling, Support
 from netferry.ops.registry import register, register_support
+from netferry.ops.shared import keras_support
 
 _KERAS = ("tensorflow", "keras")
 
@@ -19,6 +20,12 @@ def _everywhere(template: str, torch: str, *, layer: bool = False) -> dict[str, 
     """One template for both Keras targets (``K`` stands for the Keras namespace), and one for PyTorch."""
     keras = {f: (Spelling("", template=template.replace("K.", _prefix(f) + "."), layer=layer),) for f in _KERAS}
     return {**keras, "torch": (Spelling("", template=torch, layer=layer),)}
+
+
+def _carried(name: str, torch: str) -> dict[str, tuple[Spelling, ...]]:
+    """A function that generated Keras code carries, and a template for PyTorch."""
+    carried = {f: (Spelling("", template=f"{name}({{module}})", support=name),) for f in _KERAS}
+    return {**carried, "torch": (Spelling("", template=torch),)}
 
 
 register(OpDef(
@@ -43,14 +50,73 @@ register(OpDef(
     "buffer", "x", "A tensor that the network owns and does not train.", layout="elementwise",
     spellings=_everywhere("K.Variable({x}, trainable=False)", "torch.nn.Buffer({x})"),
 ))  # fmt: skip
+keras_support("children", '''
+def children(layer):
+    """The layers that a layer holds, in attributes, lists and dictionaries, each once."""
+    held = keras.tree.flatten(list(vars(layer).values()))
+    return list(dict.fromkeys(member for member in held if isinstance(member, keras.layers.Layer)))
+''')  # fmt: skip
+keras_support("all_layers", '''
+def all_layers(layer):
+    """A layer and all layers below it, each once."""
+    found = [layer]
+    for layer in found:
+        found += [child for child in children(layer) if child not in found]
+    return found
+''', requires=("children",))  # fmt: skip
+keras_support("named_children", '''
+def named_children(layer):
+    """The layers that a layer holds, by the names of its attributes, or by their positions in a `Sequential`."""
+    if isinstance(layer, keras.Sequential):
+        return {str(index): member for index, member in enumerate(layer.layers)}
+    return {name: member for name, member in vars(layer).items() if isinstance(member, keras.layers.Layer)}
+''')  # fmt: skip
 register(OpDef(
     "modules", "module", "All layers of a tree, the root included.", layout="none",
-    spellings=_everywhere("{module}._flatten_layers()", "{module}.modules()"),
+    spellings=_carried("all_layers", "{module}.modules()"),
 ))  # fmt: skip
 register(OpDef(
     "children", "module", "The layers directly below.", layout="none",
-    spellings=_everywhere("{module}._flatten_layers(include_self=False, recursive=False)", "{module}.children()"),
+    spellings=_carried("children", "{module}.children()"),
 ))  # fmt: skip
+register(OpDef(
+    "named_children", "module", "The layers directly below, by name.", layout="none",
+    spellings=_carried("named_children", "dict({module}.named_children())"),
+))  # fmt: skip
+register(OpDef("tie", "x, to", "Lets two layers share a parameter.", layout="none"))
+register(OpDef(
+    "tied_linear", "layer, *, use_bias=True", "Applies the matrix of another layer, and a bias of its own.",
+    layout="none",
+    spellings={
+        f: [Spelling("TiedDense", "layer, use_bias=True", support="TiedDense", layer=True, read=False)] for f in _KERAS
+    },
+))  # fmt: skip
+keras_support("TiedDense", '''
+class TiedDense(keras.layers.Layer):
+    """A dense layer that shares the matrix of another layer: the transposed one of an embedding."""
+
+    def __init__(self, layer, use_bias=True, **kwargs):
+        super().__init__(**kwargs)
+        self.layer = layer
+        self.use_bias = use_bias
+        self.bias_initializer = "zeros"
+
+    def build(self, input_shape):
+        if not self.layer.built:
+            self.layer.build(input_shape)
+        if self.use_bias:
+            self.bias = self.add_weight(name="bias", shape=self.kernel.shape[-1:], initializer=self.bias_initializer)
+
+    @property
+    def kernel(self):
+        if isinstance(self.layer, keras.layers.Embedding):
+            return keras.ops.transpose(self.layer.embeddings)
+        return self.layer.kernel
+
+    def call(self, inputs):
+        outputs = keras.ops.matmul(inputs, self.kernel)
+        return outputs + self.bias if self.use_bias else outputs
+''')  # fmt: skip
 register(OpDef(
     "sequence_of", "module", "The members of a sequential container, as a list.", layout="none",
     spellings=_everywhere("{module}.layers", "{module}"),

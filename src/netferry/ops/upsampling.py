@@ -28,7 +28,9 @@ def _register(n: int) -> None:
     smooth = "mode='bilinear'"
 
     def spellings(package: str) -> list[Spelling]:
-        same = Conversion("mode", {"nearest": "nearest", "bilinear": "bilinear"}, {"nearest": "nearest", "bilinear": "bilinear"})
+        same = Conversion(
+            "mode", {"nearest": "nearest", "bilinear": "bilinear"}, {"nearest": "nearest", "bilinear": "bilinear"}
+        )
         return [
             keras_layer(
                 package, f"UpSampling{n}D", f"size={factor}{layout}{more}", maps={"size": "factor", "interpolation": same},
@@ -45,7 +47,9 @@ def _register(n: int) -> None:
             reference=_repeated,
             spellings={
                 "torch": [
-                    template("torch.nn.Upsample(scale_factor={factor})", layer=True, call="x", when={"mode": "nearest"}),
+                    template(
+                        "torch.nn.Upsample(scale_factor={factor})", layer=True, call="x", when={"mode": "nearest"}
+                    ),
                     template(f"torch.nn.Upsample(scale_factor={{factor}}, {smooth})", layer=True, call="x"),
                     template("torch.nn.functional.interpolate({x}, scale_factor={factor})", when={"mode": "nearest"}),
                     template(f"torch.nn.functional.interpolate({{x}}, scale_factor={{factor}}, {smooth})"),

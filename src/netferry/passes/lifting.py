@@ -53,9 +53,27 @@ def lift(program: Program) -> Program:
         _lift_top(program, top, lifted, labels, taken)
     _trim(program, lifted)
     program.construction = _Renamed(lifted).visit(program.construction)
+    program.definitions[:] = _reached(program)
     left = {id(n) for d in program.definitions for n in ast.walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]
     return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
+
+
+def _reached(program: Program) -> list[Definition]:
+    """The definitions that the network still needs."""
+    wanted = loads(program.construction)
+    while True:
+        kept = [d for d in program.definitions if not _bound(d) or _bound(d) & wanted]
+        more = {n for d in kept for n in loads(d.node)} - wanted
+        if not more:
+            return kept
+        wanted |= more
+
+
+def _bound(definition: Definition) -> set[str]:
+    return set(_names(definition)) | (
+        stores(definition.node) if not isinstance(definition.node, ast.ClassDef | ast.FunctionDef) else set()
+    )
 
 
 def _names(definition: Definition) -> tuple[str, ...]:
@@ -171,9 +189,7 @@ class Rounds:
         return None
 
 
-def _as_class(
-    found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr], rounds: Rounds
-) -> ast.ClassDef:
+def _as_class(found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr], rounds: Rounds) -> ast.ClassDef:
     node = found.node
     static = _without(node.args, found.tensors)
     parameters = [a.arg for a in [*static.args, *static.kwonlyargs]]
@@ -185,7 +201,9 @@ def _as_class(
 
 def _docstring(node: ast.FunctionDef) -> ast.stmt | None:
     first = node.body[0]
-    is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    is_text = (
+        isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+    )
     return first if is_text else None
 
 
@@ -216,7 +234,9 @@ def make_class(
     kept = ast.arguments(
         [], [a for a in static.args if a.arg in used], None, [a for a in static.kwonlyargs if a.arg in used], [], None, [],
     )  # fmt: skip
-    defaults = dict(zip([a.arg for a in static.args][len(static.args) - len(static.defaults) :], static.defaults, strict=True))
+    defaults = dict(
+        zip([a.arg for a in static.args][len(static.args) - len(static.defaults) :], static.defaults, strict=True)
+    )
     kept.defaults = [defaults[a.arg] for a in kept.args if a.arg in defaults]
     only = dict(zip([a.arg for a in static.kwonlyargs], static.kw_defaults, strict=True))
     kept.kw_defaults = [only[a.arg] for a in kept.kwonlyargs]
@@ -242,22 +262,44 @@ def _placed(
 
 
 def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
-    """Callers do not give what a class no longer takes."""
-    takes: dict[str, tuple[list[str], list[str]]] = {}
-    for found in lifted.values():
-        made = next((n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.ClassDef) and n.name == found.name), None)
-        if made is None:
-            continue
-        init = next(s for s in made.body if isinstance(s, ast.FunctionDef) and s.name == "__init__")
-        names = [a.arg for a in [*init.args.args, *init.args.kwonlyargs]]
-        before = [a.arg for a in found.node.args.args if a.arg not in found.tensors]
-        takes[found.name] = (before, names)
+    """Classes do not take what they do not use, and callers do not give it: until nothing changes."""
     trees = [*(d.node for d in program.definitions), program.construction]
+    classes = {n.name: n for t in trees for n in ast.walk(t) if isinstance(n, ast.ClassDef)}
+    takes = {f.name: [a.arg for a in f.node.args.args if a.arg not in f.tensors] for f in lifted.values()}
+    while True:
+        changed = False
+        for name, before in takes.items():
+            init = (
+                next((s for s in classes[name].body if isinstance(s, ast.FunctionDef)), None)
+                if name in classes
+                else None
+            )
+            if init is None:
+                continue
+            init.args = _used_only(init.args, loads(init.body))
+            names = [a.arg for a in [*init.args.args, *init.args.kwonlyargs]]
+            changed = _give(trees, name, before, names) or changed
+            takes[name] = [n for n in before if n in names]
+        if not changed:
+            return
+
+
+def _used_only(arguments: ast.arguments, used: set[str]) -> ast.arguments:
+    return _without(
+        arguments, [a.arg for a in [*arguments.args, *arguments.kwonlyargs] if a.arg not in used | {"self"}]
+    )
+
+
+def _give(trees: Sequence[ast.AST], name: str, before: Sequence[str], names: Sequence[str]) -> bool:
+    """Let the callers of a class give it ``names`` alone; whether that changed any."""
+    changed = False
     for node in (n for t in trees for n in ast.walk(t)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in takes:
-            before, names = takes[node.func.id]
-            node.args = [a for i, a in enumerate(node.args) if i >= len(before) or before[i] in names]
-            node.keywords = [k for k in node.keywords if k.arg is None or k.arg in names]
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            args = [a for i, a in enumerate(node.args) if i >= len(before) or before[i] in names]
+            keywords = [k for k in node.keywords if k.arg is None or k.arg in names]
+            changed = changed or len(args) != len(node.args) or len(keywords) != len(node.keywords)
+            node.args, node.keywords = args, keywords
+    return changed
 
 
 class _Renamed(ast.NodeTransformer):

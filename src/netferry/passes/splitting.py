@@ -69,6 +69,7 @@ class Splitter:
         self.filled: set[str] = set()
         """Lists and dicts that tensors are put into."""
         self.rounds = rounds
+        self.callees: Mapping[int, Any] | None = getattr(getattr(rounds, "recording", None), "callees", None)
 
     def body(self, statements: Sequence[ast.stmt]) -> Split:
         """Both halves of the whole body."""
@@ -244,7 +245,9 @@ class Splitter:
         count = self.rounds(node)
         target: ast.expr = ast.Name("_", ast.Store())
         match node:
-            case ast.For(target=ast.Tuple(elts=[ast.Name() as number, _]), iter=ast.Call(func=ast.Name(id="enumerate"))):
+            case ast.For(
+                target=ast.Tuple(elts=[ast.Name() as number, _]), iter=ast.Call(func=ast.Name(id="enumerate"))
+            ):
                 target = copied(number)
         times = ast.Call(ast.Name("range", ast.Load()), [ast.Constant(count)], [])
         return target, times if count is not None else copied(node.iter)
@@ -287,9 +290,14 @@ class Splitter:
     # -- layers --------------------------------------------------------------------------------------------------
 
     def _lifted_call(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return self.lifted.get(node.func.id)
-        return None
+        """The class that a call's function became, also where a variable holds it."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return None
+        if node.func.id in self.parameters and self.callees is not None:
+            seen = {getattr(c, "__name__", "") for c in self.callees.get(getattr(node, "nf_id", -1), ())}
+            known = [self.lifted[n] for n in seen if n in self.lifted]
+            return known[0] if known and len(known) == len(seen) else None
+        return self.lifted.get(node.func.id)
 
     def _label(self, layer: ast.expr) -> ast.expr | None:
         for node in ast.walk(layer):
@@ -387,7 +395,10 @@ class _Extract(ast.NodeTransformer):
         tensors += [given[t] for t in found.tensors if t in given]
         tensors = [self.visit(t) for t in tensors]
         label = _keyword(node, "name") or _positional(node, names, "name")
-        layer = ast.Call(ast.Name(found.name, ast.Load()), args, keywords)
+        held = isinstance(node.func, ast.Name) and node.func.id in self.splitter.parameters
+        maker = node.func if held else ast.Name(found.name, ast.Load())
+        label = ast.Constant(ast.unparse(node.func)) if held else label
+        layer = ast.Call(maker, args, keywords)
         return ast.copy_location(ast.Call(self._use(layer, label), tensors, []), node)
 
 
@@ -482,7 +493,11 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
     if isinstance(node, ast.For):
         body = _alive(node.body, wanted | loads(node.body))
         makes = any(not isinstance(s, ast.Assign) or not isinstance(s.targets[0], ast.Name) for s in body)
-        return ast.For(node.target, node.iter, body, []) if makes or {n for s in body for n in stores(s)} & wanted else None
+        return (
+            ast.For(node.target, node.iter, body, [])
+            if makes or {n for s in body for n in stores(s)} & wanted
+            else None
+        )
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node if node.name in wanted else None
     sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
@@ -498,7 +513,11 @@ def _is_append(call: ast.Call) -> bool:
 
 def _if(test: ast.expr, body: list[ast.stmt], other: list[ast.stmt]) -> ast.If:
     if not body:
-        inverse = test.operand if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) else ast.UnaryOp(ast.Not(), test)
+        inverse = (
+            test.operand
+            if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
+            else ast.UnaryOp(ast.Not(), test)
+        )
         return ast.If(inverse, other, [])
     return ast.If(test, body, other)
 

@@ -298,10 +298,15 @@ class Renderer:
         text = self.expression(node)
         if memory is None and "\n" in text:
             first, *rest = text.split("\n")
+            # Inside brackets, kept text has its indentation already; blocks of statements never have.
+            whole = hasattr(node, "body")
             text = "\n".join(
                 [
                     first,
-                    *(indent + line if line.strip() and not line.startswith(indent + " ") else line for line in rest),
+                    *(
+                        indent + line if line.strip() and (whole or not line.startswith(indent + " ")) else line
+                        for line in rest
+                    ),
                 ]
             )
         comment = getattr(node, "nf_comment", "")

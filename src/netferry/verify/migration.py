@@ -11,6 +11,7 @@ import numpy as np
 from netferry.frameworks import catalog
 from netferry.frameworks.base import Arguments
 from netferry.inputs import materialise
+from netferry.trees import leaves
 from netferry.verify.compare import Layouts
 from netferry.verify.equivalence import verify
 from netferry.verify.measure import Network
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from netferry.migration import Migration, Reading
 
 _SEED = 7
+_CARRIED = (np.ndarray, np.generic, bool, int, float, complex, str)
+"""What both networks can be called with."""
 
 
 def verify_migration(migration: Migration) -> Verification:
@@ -29,7 +32,13 @@ def verify_migration(migration: Migration) -> Verification:
     source = Network(catalog.get(reading.framework).runtime(), source_factory(reading))
     target = Network(catalog.get(migration.to).runtime(), migration.build, wide=lambda: migration.build(widened))
     layouts = Layouts(migration.input_orders, migration.output_orders)
-    found = verify(source, target, migration.weight_map, arguments(reading), second_arguments(reading), layouts)
+    given = arguments(reading)
+    others = (leaf for _, leaf in leaves(given) if not isinstance(leaf, _CARRIED) and not hasattr(leaf, "dtype"))
+    foreign = next(others, None)
+    if foreign is not None:
+        kind = type(foreign).__name__
+        return Verification(reason=f"an input is an object of the class {kind}, which cannot be carried to the target")
+    found = verify(source, target, migration.weight_map, given, second_arguments(reading), layouts)
     migration.weight_map = replace(migration.weight_map, target_h5=found.target_file)
     return found
 

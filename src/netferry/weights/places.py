@@ -31,6 +31,4 @@ def places(written: Written, locate: Callable[[Callable[[Report], Any]], dict[in
     try:
         return locate(build)
     except Exception:  # noqa: BLE001 - verification runs the code proper, and tells what is wrong with it
-        import os, traceback
-        if os.environ.get("NFDEBUG"): traceback.print_exc(); print(code)
         return {}

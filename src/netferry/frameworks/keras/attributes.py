@@ -20,6 +20,19 @@ def hyperparameter(node: LayerAttribute, framework: str) -> ast.expr | None:
     return None if text is None else ast.parse(text, mode="eval").body
 
 
+def permutation(op: str, parameter: str, framework: str) -> tuple[int, ...] | None:
+    """The transpose that turns Keras's array of a layer's parameter into the source's; None where that is not enough."""
+    declared = registry.get(op)
+    own = declared.params.get(parameter, "").split()
+    for spelling in declared.spellings.get(framework, ()):
+        for text in spelling.params.values():
+            source, _, layout = text.partition(":")
+            axes = layout.split()
+            if source.strip() == parameter and sorted(axes) == sorted(own):
+                return tuple(axes.index(axis) for axis in own)
+    return None
+
+
 def _name(op: str, node: LayerAttribute, framework: str) -> str | None:
     for spelling in registry.get(op).spellings.get(framework, ()):
         for argument in spelling.parsed.names if spelling.layer and spelling.path else ():

@@ -11,7 +11,16 @@ from netferry.inputs import InputSpec
 from netferry.observe.run import built
 from netferry.project import Project
 
-_ROOTS = ("keras", "tensorflow.keras", "tf_keras", "tf.keras", "keras.models", "tensorflow.keras.models", "keras.src.models", "keras.engine.training")
+_ROOTS = (
+    "keras",
+    "tensorflow.keras",
+    "tf_keras",
+    "tf.keras",
+    "keras.models",
+    "tensorflow.keras.models",
+    "keras.src.models",
+    "keras.engine.training",
+)
 BASES: Final = (
     frozenset(
         [f"{root}.{name}" for root in _ROOTS for name in ("Model", "Sequential")]

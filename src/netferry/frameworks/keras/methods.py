@@ -107,7 +107,11 @@ class _Flag(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if node.attr == "call" and isinstance(node.value, ast.Name | ast.Call) and ast.unparse(node.value) in ("self", "super()"):
+        if (
+            node.attr == "call"
+            and isinstance(node.value, ast.Name | ast.Call)
+            and ast.unparse(node.value) in ("self", "super()")
+        ):
             node.attr = "forward"
         return node
 
@@ -140,7 +144,9 @@ def _merge_build(node: ast.ClassDef) -> None:
         start = ast.parse("def __init__(self):\n    super().__init__()").body[0]
         assert isinstance(start, ast.FunctionDef)
         init = start
-        node.body.insert(next((i for i, s in enumerate(node.body) if isinstance(s, ast.FunctionDef)), len(node.body)), init)
+        node.body.insert(
+            next((i for i, s in enumerate(node.body) if isinstance(s, ast.FunctionDef)), len(node.body)), init
+        )
     init.body = [*init.body, *body]
 
 
@@ -201,7 +207,9 @@ def _containers(network: Any) -> dict[tuple[str, str], str]:
     found: dict[tuple[str, str], str] = {}
     for _, layer in paths.layers(network):
         for name, value in vars(layer).items():
-            members = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+            members = (
+                list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
+            )
             if members and all(isinstance(m, keras.layers.Layer) for m in members):
                 kind = "module_dict" if isinstance(value, dict) else "module_list"
                 for owner in type(layer).__mro__:
@@ -215,7 +223,11 @@ def initial(reader: Reader, shape: ast.expr, given: ast.expr | None) -> ast.expr
     if given is not None:
         seen = reader.values(given)
         value = given.value if isinstance(given, ast.Constant) else seen[0] if seen else reader.static(given)
-    found = keras.initializers.get(value) if value is not MISSING and not callable(value) or isinstance(value, str) else value
+    found = (
+        keras.initializers.get(value)
+        if (value is not MISSING and not callable(value)) or isinstance(value, str)
+        else value
+    )
     name = type(found).__name__
     site = reader.site(given) if given is not None else None
     if name in _STARTS:

@@ -6,6 +6,11 @@ import re
 from typing import Final
 
 RESERVED: Final = frozenset({
+    "_api_export_path", "_auto_config", "_build_at_init", "_build_shapes_dict", "_call_signature", "_called",
+    "_dtype_policy", "_flatten_layers", "_inbound_nodes", "_input_spec", "_layers", "_lock", "_loss_ids", "_losses",
+    "_losses_override", "_maybe_build", "_metrics", "_non_trainable_variables", "_obj_type", "_outbound_nodes",
+    "_parent_path", "_path", "_remat_mode", "_seed_generators", "_supports_masking", "_tracked", "_tracker",
+    "_trainable", "_trainable_variables", "_update_uid", "call_signature_parameters",
     "activity_regularizer", "add_loss", "add_metric", "add_variable", "add_weight", "autocast", "build", "build_from_config", "built",
     "call", "compute_dtype", "compute_mask", "compute_output_shape", "compute_output_spec", "count_params", "dtype",
     "dtype_policy", "from_config", "get_build_config", "get_config", "get_weights", "input", "input_dtype", "input_spec",
@@ -17,7 +22,10 @@ RESERVED: Final = frozenset({
 """Attributes of ``keras.layers.Layer`` that a network's own attribute must not replace."""
 
 MODEL_RESERVED: Final = RESERVED | frozenset({
-    "compile", "compile_from_config", "compile_loss", "compile_metrics", "compiled", "compute_loss", "compute_metrics",
+    "_compile_loss", "_compile_metrics", "_compute_loss", "_distribute_strategy", "_initial_epoch", "_jit_compile",
+    "_loss_tracker", "_run_eagerly", "compiled_loss", "compiled_metrics", "distribute_reduction_method",
+    "distribute_strategy", "get_state_tree", "set_state_tree", "stateless_compute_loss", "steps_per_execution",
+    "unrolled_steps_per_execution", "compile", "compile_from_config", "compile_loss", "compile_metrics", "compiled", "compute_loss", "compute_metrics",
     "evaluate", "export", "fit", "get_compile_config", "get_layer", "get_metrics_result", "jit_compile", "layers",
     "load_weights", "loss", "make_predict_function", "make_test_function", "make_train_function", "metrics_names",
     "optimizer", "predict", "predict_function", "predict_on_batch", "predict_step", "reset_metrics", "run_eagerly",

@@ -17,6 +17,15 @@ from netferry.frameworks.keras import grouped, wide
 @contextmanager
 def wide_types(dtype: str) -> Iterator[None]:
     """Let the backend compute in ``dtype`` where it would narrow it by default."""
+    with ExitStack() as stack:
+        if dtype == "float64":
+            stack.enter_context(_replaced(keras.ops, "view_as_complex", wide.view_as_complex))
+        stack.enter_context(_wide_backend(dtype))
+        yield
+
+
+@contextmanager
+def _wide_backend(dtype: str) -> Iterator[None]:
     if keras.backend.backend() == "jax":
         with _jax_wide(dtype):
             yield

@@ -35,7 +35,14 @@ _IGNORED = frozenset({
     "lora_rank", "trainable", "autocast", "virtual_batch_size",
 })  # fmt: skip
 """Arguments of stock layers that do not change what they compute."""
-_ERASED = ("keras.src.saving", "keras.src.api_export", "keras.src.utils.io_utils", "tensorflow.python.eager.def_function", "tf.random.set_seed", "builtins.print")
+_ERASED = (
+    "keras.src.saving",
+    "keras.src.api_export",
+    "keras.src.utils.io_utils",
+    "tensorflow.python.eager.def_function",
+    "tf.random.set_seed",
+    "builtins.print",
+)
 
 
 class KerasConventions(KerasProbe):
@@ -160,9 +167,14 @@ class KerasConventions(KerasProbe):
         made = reader._translate(node, path, [])
         return applied if made is MISSING else _behind(made, applied, reader, node)
 
-    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:
         """The project's own classes lose the names that Keras gives to their instances."""
         methods.leave_out(node, callees)
+        return None
+
+    def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
+        """Nothing but tensors and containers has items."""
+        return None
 
     def members(self, reader: Reader, node: ast.expr) -> ast.expr | None:
         """Lists that hold layers are lists here too."""
@@ -176,7 +188,13 @@ class KerasConventions(KerasProbe):
         """Classes say nothing about their attributes."""
 
     def decided(self, reader: Reader, test: ast.expr) -> bool | None:
-        """Nothing is decided by the framework alone."""
+        """Data are channels-last: that is what the source was seen to do."""
+        match test:
+            case ast.Compare(
+                left=ast.Call() as call, ops=[ast.Eq() | ast.NotEq() as op], comparators=[ast.Constant(value=value)]
+            ):
+                if _is_layout(reader, call):
+                    return (value == "channels_last") == isinstance(op, ast.Eq)
         return None
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
@@ -184,6 +202,9 @@ class KerasConventions(KerasProbe):
         match node:
             case ast.ClassDef() if _is_layer(reader, node):
                 methods.prepare(reader, node)
+            case ast.If(test=test) if (answer := self.decided(reader, test)) is not None:
+                made = [reader.visit(s) for s in (node.body if answer else node.orelse)]
+                return [s for m in made for s in (m if isinstance(m, list) else [m])]
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
@@ -200,7 +221,14 @@ class KerasConventions(KerasProbe):
         path = callable_path(callee) or ""
         if path in ("keras.Sequential.add", "keras.Sequential.pop") and _is_input(reader, call.args[:1]):
             return []
-        if path.rpartition(".")[2] in ("compile", "summary", "fit", "build", "add_loss", "add_metric") and path.startswith("keras."):
+        if path.rpartition(".")[2] in (
+            "compile",
+            "summary",
+            "fit",
+            "build",
+            "add_loss",
+            "add_metric",
+        ) and path.startswith("keras."):
             return []
         return None
 
@@ -224,7 +252,9 @@ _OWN_ACTIVATION = frozenset({
 
 
 def _is_display(value: ast.expr) -> bool:
-    return isinstance(value, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Tuple | ast.Name | ast.Call | ast.BinOp)
+    return isinstance(
+        value, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Tuple | ast.Name | ast.Call | ast.BinOp
+    )
 
 
 def _position(path: str, argument: str) -> int | None:
@@ -238,6 +268,25 @@ def _strip(reader: Reader, node: ast.Call, path: str) -> None:
     """Drop what does not change the result."""
     node.keywords = [k for k in node.keywords if k.arg not in _IGNORED]
     _drop_channels_last(reader, node)
+    for keyword in node.keywords:
+        if keyword.arg == "padding":
+            keyword.value = _word(reader, keyword.value)
+    last = [v for v in reader.values(node) if isinstance(v, keras.layers.BatchNormalization)]
+    if last and all(v.axis == -1 or (v.input_spec is not None and v.axis == v.input_spec.ndim - 1) for v in last):
+        node.keywords = [k for k in node.keywords if k.arg != "axis"]
+
+
+def _word(reader: Reader, value: ast.expr) -> ast.expr:
+    """How to pad: a word, in small letters; a variable that always held one word stands for it."""
+    seen = set(map(str, reader.values(value))) if not isinstance(value, ast.Constant) else {str(value.value)}
+    word = seen.pop().lower() if len(seen) == 1 else ""
+    return ast.copy_location(ast.Constant(word), value) if word in ("same", "valid", "causal") else value
+
+
+def _is_layout(reader: Reader, call: ast.Call) -> bool:
+    """Whether a call asks where channels are."""
+    callees = [*reader.callees(call), reader.static(call.func)]
+    return any(getattr(c, "__name__", "") == "image_data_format" for c in callees)
 
 
 def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
@@ -339,6 +388,10 @@ def _owned(reader: Reader, node: ast.Call, value: ast.expr, trainable: ast.expr 
     return made
 
 
+def _layout(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return ast.copy_location(ast.Constant("channels_last"), node)
+
+
 def _input(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     return Op("symbolic_input", {}, site=reader.site(node))
 
@@ -348,8 +401,7 @@ def _graph(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast
     given = dict(zip(("inputs", "outputs"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
     if "inputs" not in given or "outputs" not in given:
         return MISSING
-    made = Op("functional_model", {n: reader.visit(given[n]) for n in ("inputs", "outputs")}, site=reader.site(node))
-    return made
+    return Op("functional_model", {n: reader.visit(given[n]) for n in ("inputs", "outputs")}, site=reader.site(node))
 
 
 def _activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -368,6 +420,7 @@ _RULES: dict[str, Rule] = {
     "keras.Sequential.__init__": _sequential,
     "keras.Sequential.add": _append,
     "keras.src.layers.core.input_layer.Input": _input,
+    "keras.src.backend.config.image_data_format": _layout,
     "keras.Model": _graph,
     "keras.Functional": _graph,
     "keras.Layer.__init__": _initialise,

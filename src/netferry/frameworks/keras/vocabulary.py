@@ -83,5 +83,8 @@ def callable_path(function: Any) -> str | None:
     if module.startswith("keras.src.layers.merging"):
         return f"keras.layers.{name}"
     if module.startswith("keras.src.activations"):
-        return next((p for p in (f"keras.activations.{name}", f"keras.ops.{name}") if registry.find(p)), f"keras.activations.{name}")
+        return next(
+            (p for p in (f"keras.activations.{name}", f"keras.ops.{name}") if registry.find(p)),
+            f"keras.activations.{name}",
+        )
     return f"{module}.{getattr(function, '__qualname__', name)}"

@@ -25,7 +25,9 @@ def walk(network: Any) -> Iterator[Module]:
         stock = _stock(layer)
         if stock is not None:
             hidden = (*hidden, path)
-        yield Module(path, _target(path, kinds), layer, stock, list(_members(layer, whole=stock is not None)), owners(layer))
+        yield Module(
+            path, _target(path, kinds), layer, stock, list(_members(layer, whole=stock is not None)), owners(layer)
+        )
 
 
 def owners(layer: Any) -> tuple[str, ...]:

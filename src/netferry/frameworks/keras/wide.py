@@ -8,6 +8,13 @@ from typing import Any
 Pool = Callable[..., Any]
 
 
+def view_as_complex(x: Any) -> Any:
+    """Complex numbers of the pairs in the last axis, in 128 bits: Keras makes them of 64 whatever it is given."""
+    import keras
+
+    return keras.ops.cast(x[..., 0], "complex128") + 1j * keras.ops.cast(x[..., 1], "complex128")
+
+
 def volume_pools() -> dict[str, Pool]:
     """By name in ``tf.nn``: pooling that also takes float64 volumes, plane by plane and then along the depth."""
     import tensorflow as tf

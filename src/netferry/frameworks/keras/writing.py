@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras import attention, attributes, batches, building, gathers, masks, names, training
+from netferry.frameworks.keras import assigning, attention, attributes, batches, building, gathers, masks, names, training
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.facts import Note
@@ -38,6 +38,7 @@ class KerasConventions:
         building.build_early(program, lambda op, name: self.parameter_name(op, name) is not None)
         batches.keep_sizes(program)
         gathers.by_tensors(program)
+        assigning.in_place(program)
         training.thread(program)
         masks.by_keyword(program)
         return program
@@ -60,6 +61,14 @@ class KerasConventions:
         turns = {self._turn(op, node.name) for op in node.ops}
         if len(found) != 1 or None in found or len(turns) != 1:
             return None
+<<<<<<< HEAD
+        made = ast.Attribute(node.owner, str(found.pop()), ast.Load())
+        perms = {attributes.permutation(op, node.name, self.name) for op in node.ops}
+        perm = perms.pop() if len(perms) == 1 else None
+        if perm is None:
+            return None
+        return made if perm == tuple(sorted(perm)) else Op("transpose", {"x": made}, {"perm": constant(perm)})
+=======
         variable = ast.Attribute(node.owner, str(found.pop()), ast.Load())
         turn = turns.pop()
         return variable if turn is None else Op("transpose", {"x": variable}, {"perm": constant(turn)}, site=node.site)
@@ -75,6 +84,7 @@ class KerasConventions:
                 if name.strip() == parameter and own != layout and sorted(own) == sorted(layout):
                     return tuple(own.index(axis) for axis in layout)
         return None
+>>>>>>> snap
 
     def parameter_name(self, op: str, parameter: str) -> str | None:
         """The Keras name of a canonical parameter."""
@@ -113,12 +123,15 @@ class _Conventions(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         outer = self.is_model, self.in_module
         self.class_name = node.name
-        self.is_model = node.name in self.entry
+        self.is_model = node.name in self.entry and any(isinstance(b, Reference) for b in node.bases)
         self.in_module = any(isinstance(b, Reference) for b in node.bases) or any(
             isinstance(b, ast.Name) and b.id in self.classes for b in node.bases
         )
         if self.is_model:
             node.bases = [self._model_base(b) for b in node.bases]
+        for method in node.body if self.in_module else ():
+            if isinstance(method, ast.FunctionDef):
+                method.name = "call" if method.name == "forward" else self._own(method.name)
         self.generic_visit(node)
         self.is_model, self.in_module = outer
         return node
@@ -128,6 +141,8 @@ class _Conventions(ast.NodeTransformer):
             return ast.copy_location(dotted(f"{self.conventions.prefix}.Model"), base)
         return base
 
+<<<<<<< HEAD
+=======
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         extended = None if self.in_module else self._extended(node)
         if extended is not None:
@@ -145,17 +160,36 @@ class _Conventions(ast.NodeTransformer):
         names = [a.id for d in calls for a in d.args if isinstance(a, ast.Name)]
         return next((name for name in names if name in self.classes), None)
 
+>>>>>>> snap
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
-        if self.in_module and isinstance(node.value, ast.Name) and node.value.id == "self":
-            if node.attr == "forward":
-                node.attr = "call"
-            elif node.attr in (names.MODEL_RESERVED if self.is_model else names.RESERVED):
-                self.program.renamed[f"{self.class_name}.{node.attr}"] = f"{node.attr}_"
-                node.attr += "_"
-        elif node.attr == "forward":
+        if node.attr == "forward":
             node.attr = "call"
+        elif self.in_module and isinstance(node.value, ast.Name) and node.value.id == "self":
+            node.attr = self._own(node.attr)
+        elif node.attr in names.MODEL_RESERVED and self._is_reserved(node):
+            node.attr += "_"
         return node
+
+    def _own(self, name: str) -> str:
+        """The name that an attribute of the class being read gets."""
+        if name not in (names.MODEL_RESERVED if self.is_model else names.RESERVED):
+            return name
+        self.program.renamed[f"{self.class_name}.{name}"] = f"{name}_"
+        return f"{name}_"
+
+    def _is_reserved(self, node: ast.Attribute) -> bool:
+        """Whether the attribute of another module of the user's is one that Keras keeps for itself."""
+        seen = self.program.facts.values.get(getattr(node.value, "nf_id", -1), ()) if self.program.facts else ()
+        owners = [self._class_of(value) for value in seen]
+        return bool(owners) and all(
+            owner in self.classes and node.attr in (names.MODEL_RESERVED if owner in self.entry else names.RESERVED)
+            for owner in owners
+        )
+
+    def _class_of(self, value: Any) -> str:
+        kind = type(value)
+        return self.program.names.get(f"{kind.__module__}.{kind.__qualname__}", kind.__name__)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Keras layers take only tensors by position."""

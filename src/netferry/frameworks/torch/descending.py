@@ -15,16 +15,18 @@ from netferry.pivot.nodes import Hole, Op, constant
 if TYPE_CHECKING:
     from netferry.reader import Reader
 
-_LISTS = (torch.nn.ModuleList, torch.nn.ModuleDict)
+_LISTS = (holding.Held("list"), holding.Held("dict"))
 _UNNAMED = "modules that are held in a list or dict have no names of their own elsewhere"
 
 
 def walk(reader: Reader, node: ast.Call, name: str) -> ast.expr | None:
     """The call of a method that walks; None where it is no such method."""
-    if not isinstance(node.func, ast.Attribute) or node.args or node.keywords:
+    if not isinstance(node.func, ast.Attribute):
         return None
     owner = node.func.value
     match name:
+        case "get_submodule":
+            return _submodule(reader, node, owner)
         case "modules" | "parameters":
             return Op(name, {"module": reader.visit(owner)}, site=reader.site(node))
         case "children":
@@ -47,7 +49,7 @@ def _named(reader: Reader, node: ast.expr, owner: ast.expr) -> ast.expr:
     kind, seen = holding.held(reader, owner), reader.values(owner)
     if kind is not None and kind.kind == "dict":
         return holding.container(reader, owner, kind)
-    if any(isinstance(child, _LISTS) for value in seen for child in value._modules.values()):
+    if any(holding.of_class(type(child)) in _LISTS for value in seen for child in value._modules.values()):
         return reader.hole(node, _UNNAMED, "walk over the lists themselves")
     if kind is not None and any(list(v._modules) != [str(i) for i in range(len(v._modules))] for v in seen):
         return reader.hole(node, "the members of a sequence have no names elsewhere", "walk over it by position")
@@ -117,11 +119,9 @@ def member(reader: Reader, owner: ast.expr, name: ast.expr) -> ast.expr | None:
     return reader.hole(owner, "the members of a sequence or list have no names elsewhere", "use their positions")
 
 
-def submodule(reader: Reader, node: ast.Call) -> ast.expr | None:
+def _submodule(reader: Reader, node: ast.Call, owner: ast.expr) -> ast.expr:
     """``self.get_submodule("layer1.0")`` is ``self.layer1[0]``."""
-    if not isinstance(node.func, ast.Attribute) or len(node.args) != 1:
-        return None
-    owner, path = node.func.value, node.args[0]
+    path = node.args[0] if node.args else None
     seen = reader.values(owner)
     if not isinstance(path, ast.Constant) or not _are_modules(seen) or len({type(v) for v in seen}) != 1:
         return reader.hole(node, "a module is looked up by a computed path", "write the attributes out")

@@ -230,8 +230,10 @@ def method(reader: Reader, node: ast.Call, path: str) -> ast.expr | None:
         return None
     if name == "forward":
         return _chain(reader, node)
-    kind = held(reader, node.func.value)
-    if kind is None or name.startswith("__"):
+    if name.startswith("__"):
+        return None
+    kind = held(reader, node.func.value) or (Held("sequence") if path.startswith("torch.nn.Sequential.") else None)
+    if kind is None:
         return None
     if kind.kind == "sequence":
         return _of_sequence(reader, node, kind, name)
@@ -266,7 +268,7 @@ def rebuilt(reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
     """A sequence that is changed elsewhere than at its end is made anew."""
     match node:
         case ast.Expr(value=ast.Call(func=ast.Attribute(value=owner, attr="insert"), args=[index, item])):
-            change: tuple[ast.expr, ...] = (index, index, item)
+            change: tuple[ast.expr, ...] = (index, copied(index), item)
         case ast.Assign(targets=[ast.Subscript(value=owner, slice=index)], value=item):
             change = (index, _next(index), item)
         case ast.Delete(targets=[ast.Subscript(value=owner, slice=index)]) if not isinstance(index, ast.Slice):

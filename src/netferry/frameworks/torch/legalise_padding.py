@@ -19,8 +19,7 @@ def _kept(node: Op, *names: str) -> dict[str, ast.expr]:
 
 def _same(node: Op, name: str, drop: tuple[str, ...]) -> Op:
     operands = {k.arg: k.value for k in node.operands if k.arg}
-    made = Op(name, operands, _kept(node, *drop), layer=node.layer, site=node.site, indirect=node.indirect)
-    return made
+    return Op(name, operands, _kept(node, *drop), layer=node.layer, site=node.site, indirect=node.indirect)
 
 
 def _conv(n: int) -> Legalise:
@@ -41,8 +40,7 @@ def _as_grouped(node: Op, n: int) -> Op:
     channels = node.attribute("in_channels")
     if channels is None:
         return node
-    made = node.replace(f"conv{n}d", attributes={"out_channels": channels, "groups": channels})
-    return made
+    return node.replace(f"conv{n}d", attributes={"out_channels": channels, "groups": channels})
 
 
 def _pool(n: int, kind: str) -> Legalise:
@@ -51,7 +49,9 @@ def _pool(n: int, kind: str) -> Legalise:
             return node
         if all_equal(node, "kernel_size", n, 1):
             return node.replace(attributes={"padding": None})
-        return _same(node, f"same_{kind}_pool{n}d", ("padding", "dilation", "ceil_mode", "count_include_pad", "divisor_override"))
+        return _same(
+            node, f"same_{kind}_pool{n}d", ("padding", "dilation", "ceil_mode", "count_include_pad", "divisor_override")
+        )
 
     return legalise
 

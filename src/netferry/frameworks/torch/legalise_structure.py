@@ -10,7 +10,11 @@ from netferry.ops.lowering import dotted
 from netferry.pivot.nodes import Op
 
 Legalise = Callable[[Op, str], ast.expr]
-_OPERATORS: dict[str, ast.operator] = {"merge_add": ast.Add(), "merge_multiply": ast.Mult(), "merge_subtract": ast.Sub()}
+_OPERATORS: dict[str, ast.operator] = {
+    "merge_add": ast.Add(),
+    "merge_multiply": ast.Mult(),
+    "merge_subtract": ast.Sub(),
+}
 
 
 def _list(node: Op, framework: str) -> ast.expr:

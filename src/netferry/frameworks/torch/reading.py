@@ -10,7 +10,11 @@ from typing import Any
 
 import torch
 
-from netferry.frameworks.torch import filling, freezing, published
+<<<<<<< HEAD
+from netferry.frameworks.torch import children, filling, freezing, published
+=======
+from netferry.frameworks.torch import descending, filling, freezing, holding, published, tying
+>>>>>>> snap
 from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
 from netferry.frameworks.torch.own_forward import own_forward
@@ -76,7 +80,23 @@ class TorchConventions(TorchProbe):
 
     def is_sequence(self, value: Any) -> bool:
         """Whether a value is a ``Sequential``."""
-        return isinstance(value, torch.nn.Sequential)
+        return holding.of_class(type(value)) == holding.Held("sequence")
+
+    def members(self, reader: Reader, node: ast.expr) -> ast.expr | None:
+        """The members of a container that is no list or dict elsewhere."""
+        return holding.members(reader, node)
+
+    def member(self, reader: Reader, owner: ast.expr, name: ast.expr) -> ast.expr | None:
+        """``getattr(owner, name)`` of a container."""
+        return descending.member(reader, owner, name)
+
+    def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
+        """Reading an item of a table of modules."""
+        return descending.by_key(reader, node)
+
+    def declared(self, reader: Reader, node: ast.ClassDef) -> None:
+        """Classes that extend a container hold one."""
+        holding.declared(reader, node)
 
     def value(self, value: Any) -> ast.expr | None:
         """dtypes as canonical strings, numbers as they are."""
@@ -148,7 +168,8 @@ class TorchConventions(TorchProbe):
         if node.attr == "training":
             return Op("is_training", {}, site=reader.site(node))
         kinds = [type(owner) for owner in owners]
-        return _member_by_name(reader, node, owners) or self._layer_attribute(reader, node, kinds)
+        found = holding.by_name(reader, node, owners) or descending.modules_table(reader, node, owners)
+        return found or self._layer_attribute(reader, node, kinds)
 
     def _layer_attribute(self, reader: Reader, node: ast.Attribute, kinds: Sequence[type]) -> ast.expr | None:
         names: dict[str, str] = {}
@@ -170,12 +191,16 @@ class TorchConventions(TorchProbe):
 
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Containers, parameters, buffers and walks over modules."""
+        extended = own_forward(reader, node, path) or holding.method(reader, node, path)
+        if extended is not None:
+            return extended
         rule = _false if path.endswith(".is_available") else _RULES.get(path)
         if rule is not None:
             return rule(self, reader, node)
-        extended = own_forward(reader, node, path)
-        if extended is not None:
-            return extended
+        if path.startswith("torch.nn.Module."):
+            walked = descending.walk(reader, node, path.rpartition(".")[2])
+            if walked is not None:
+                return walked
         if path.startswith("torch.nn.Module.") and path.rpartition(".")[2] in _RECEIVER:
             assert isinstance(node.func, ast.Attribute)
             return reader.visit(node.func.value)  # type: ignore[no-any-return]
@@ -201,26 +226,43 @@ class TorchConventions(TorchProbe):
         """Layers are called with their tensors."""
         return MISSING
 
-    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> None:
+    def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:
         """Published weights are not loaded elsewhere."""
         published.leave_out(reader, node, callees)
+        return descending.table(reader, node)
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Statements that vanish or change their form."""
         frozen = freezing.statement(reader, node)
         if frozen is not None:
             return frozen
+        placed = self._placed(reader, node)
+        if placed is not None:
+            return placed
         match node:
+            case ast.Expr(value=ast.Tuple(elts=[ast.Call() as call])):  # A comma at the end of the line.
+                node.value = call
+                return self._bare_call(reader, node, call)
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
             case ast.With():
                 return self._with(reader, node)
             case ast.If():
                 return self._if(reader, node)
+            case ast.For() if descending.unnamed(reader, node):
+                return None
             case ast.For() if self._only_initialises(reader, node):
                 reader.note(node, "initial values by parameter name are left out: the target makes its variables later")
                 return []
         return None
+
+    def _placed(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
+        """Statements that change what a container holds, or tie two layers."""
+        made: ast.stmt | None = None
+        if isinstance(node, ast.Assign):
+            made = tying.statement(reader, node) or holding.assigned(reader, node)
+        rest = [made] if made is not None else holding.rebuilt(reader, node)
+        return None if rest is None else [_replacing(rest[0], node), *rest[1:]]
 
     def _only_initialises(self, reader: Reader, node: ast.For) -> bool:
         """Whether a loop over parameters by name does nothing but fill them."""
@@ -242,6 +284,9 @@ class TorchConventions(TorchProbe):
         callee = callees[0] if callees else reader.static(call.func)
         if self.erased(callee):
             return []
+        holds = holding.base_call(reader, call)
+        if holds is not None:
+            return [_replacing(holds[0], node), *holds[1:]]
         path = callable_path(callee) if callee is not MISSING else None
         name = (path or "").rpartition(".")[2]
         if name == "_assert" and len(call.args) == 2:
@@ -249,8 +294,9 @@ class TorchConventions(TorchProbe):
             return [_replacing(made, node)]
         if (path or "").startswith("torch.nn.") and name in ("register_buffer", "register_parameter"):
             return self._register(reader, node, call, buffer=name == "register_buffer")
-        if (path or "").startswith("torch.nn.") and name in ("add_module", "register_module"):
-            return self._add_module(reader, node, call, callee)
+        added = self._added(reader, node, call, path or "")
+        if added is not None:
+            return added
         if name == "flatten_parameters" and (path or "").startswith("torch.nn."):
             return []  # Only how the arrays lie in memory.
         if (path or "").startswith("torch.nn.Module.") and name in _RECEIVER | {"zero_grad"}:
@@ -271,13 +317,21 @@ class TorchConventions(TorchProbe):
             value.nf_id = getattr(call, "nf_id", -1)  # type: ignore[attr-defined]
         return [_replacing(_set(reader.visit(call.func.value), given["name"], value, reader), node)]
 
-    def _add_module(self, reader: Reader, node: ast.Expr, call: ast.Call, callee: Any) -> list[ast.stmt]:
-        assert isinstance(call.func, ast.Attribute)
-        given = dict(zip(("name", "module"), call.args, strict=False)) | {k.arg or "": k.value for k in call.keywords}
-        owner, item = reader.visit(call.func.value), reader.visit(given["module"])
-        if isinstance(getattr(callee, "__self__", None), torch.nn.Sequential):
-            return [_replacing(ast.Expr(Op("append_to_sequence", {"module": owner, "item": item})), node)]
-        return [_replacing(_set(owner, given["name"], item, reader), node)]
+    def _added(self, reader: Reader, node: ast.Expr, call: ast.Call, path: str) -> list[ast.stmt] | None:
+        """``add_module``, and ``setattr`` with a module, in words for what the owner is elsewhere."""
+        given = [*call.args, *(k.value for k in call.keywords)]
+        match call.func:
+            case ast.Attribute(value=owner, attr="add_module" | "register_module") if len(given) == 2:
+                name, item = given
+            case ast.Name(id="setattr") if len(given) == 3 and holding.held(reader, given[0]) is not None:
+                owner, name, item = given
+            case _:
+                return None
+        if not path.startswith("torch.nn.") and path:
+            return None
+        value = reader.visit(item)
+        made = holding.placed(reader, owner, name, value) or _set(reader.visit(owner), name, value, reader)
+        return [_replacing(made, node)]
 
     def _apply(self, reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt]:
         assert isinstance(call.func, ast.Attribute)
@@ -309,17 +363,6 @@ class TorchConventions(TorchProbe):
         return made
 
 
-def _member_by_name(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
-    """``self.heads.fc`` of a ``Sequential`` whose members have names: elsewhere they have positions."""
-    if not all(isinstance(owner, torch.nn.Sequential) and node.attr in owner._modules for owner in owners):
-        return None
-    positions = {list(owner._modules).index(node.attr) for owner in owners}
-    if len(positions) != 1 or any(type(owner) is not torch.nn.Sequential for owner in owners):
-        return None
-    layers = Op("sequence_of", {"module": reader.visit(node.value)}, site=reader.site(node))
-    return ast.Subscript(layers, constant(positions.pop()), ast.Load())
-
-
 def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
     """``x.max(dim).values`` is the first of a pair elsewhere."""
     if not owners or any(getattr(type(owner), "__module__", "") != "torch.return_types" for owner in owners):
@@ -330,7 +373,6 @@ def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.e
 
 _PLAIN = (
     "torch.nn.ModuleList.", "torch.nn.ModuleDict.", "torch.nn.ParameterList.", "torch.nn.Module.__init__",
-    "torch.nn.Module.get_submodule",
 )  # fmt: skip
 _PYTHON_METHODS = set(dir(str)) | set(dir(list)) | set(dir(dict)) | set(dir(set)) | set(dir(int))
 
@@ -423,6 +465,16 @@ def _buffer(conventions: TorchConventions, reader: Reader, node: ast.Call) -> as
     return made
 
 
+<<<<<<< HEAD
+def _children(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    assert isinstance(node.func, ast.Attribute)
+    named = node.func.attr == "named_children"
+    made = children.listed(reader, node.func.value, named=named)
+    if made is not None or named:
+        return made or reader.hole(node, "the names of the children are not known", "name the layers")
+    return Op("children", {"module": reader.visit(node.func.value)}, site=reader.site(node))
+
+
 def _walk(name: str) -> Rule:
     def rule(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
         assert isinstance(node.func, ast.Attribute)
@@ -436,6 +488,8 @@ def _append(conventions: TorchConventions, reader: Reader, node: ast.Call) -> as
     return Op("append_to_sequence", {"module": reader.visit(node.func.value), "item": reader.visit(node.args[0])})
 
 
+=======
+>>>>>>> snap
 def _checkpoint(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """Gradient checkpointing changes memory, not results."""
     function, *args = [reader.visit(a) for a in node.args]
@@ -505,7 +559,6 @@ _RULES: dict[str, Rule] = {
     "torch.nn.Module.__delattr__": _builtin("delattr"),
     "torch.nn.Sequential": _sequential,
     "torch.nn.Sequential.__init__": _sequential,
-    "torch.nn.Sequential.append": _append,
     "torch.nn.ModuleList": _container("module_list", ast.List),
     "torch.nn.ParameterList": _container("module_list", ast.List),
     "torch.nn.ModuleDict": _container("module_dict", ast.Dict),
@@ -513,9 +566,13 @@ _RULES: dict[str, Rule] = {
     "torch.nn.Parameter": _parameter,
     "torch.nn.parameter.Parameter": _parameter,
     "torch.nn.Buffer": _buffer,
+<<<<<<< HEAD
     "torch.nn.Module.modules": _walk("modules"),
-    "torch.nn.Module.children": _walk("children"),
+    "torch.nn.Module.children": _children,
+    "torch.nn.Module.named_children": _children,
     "torch.nn.Module.parameters": _walk("parameters"),
+=======
+>>>>>>> snap
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torchvision.models._api.WeightsEnum.verify": _argument,
     "torch.jit.script": _argument,

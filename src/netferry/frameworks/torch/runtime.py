@@ -183,10 +183,19 @@ class TorchRuntime:
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         if isinstance(network, torch.nn.Module):
-            network.train(training)
+            set_training(network, training)
         args, kwargs = self.tensors(arguments)
         with modes(training=training, fixed=self._fixed):
             return network(*args, **kwargs)
+
+
+def set_training(network: torch.nn.Module, training: bool) -> None:
+    """Switch between training and inference, also where a training loop has taken the name ``train``."""
+    try:
+        network.train(training)
+    except TypeError:
+        for module in network.modules():
+            module.training = training
 
 
 def _tensor(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from netferry.frameworks.torch.holding import of_class
 from netferry.frameworks.torch.names import class_path
 from netferry.ops import registry
 from netferry.weights.build import Member, Module, Path
@@ -28,10 +29,12 @@ def _walk(module: Any, source: str, path: Path, seen: set[int]) -> Iterator[Modu
     yield Module(source, path, module, stock, list(members), owners(module))
     if stock is not None:
         return
-    positions = isinstance(module, torch.nn.Sequential)
+    held = of_class(type(module))
+    if held is not None and held.attribute:
+        path = (*path, (owners(module), held.attribute))
     for index, (name, child) in enumerate(module._modules.items()):
         if child is not None:
-            part = str(index) if positions else name
+            part = str(index) if held is not None and held.kind != "dict" else name
             yield from _walk(child, _joined(source, name), (*path, (owners(module), part)), seen)
 
 
