@@ -34,7 +34,8 @@ def lines_in(migration: Any) -> int:
         text = "\n".join(line for first, last in found for line in lines[first - 1 : last])
         names[module] = _words(text)
     return sum(
-        sum(last - first + 1 for first, last in found) + _imports(migration.reading.project.file(module).tree, names[module])
+        sum(last - first + 1 for first, last in found)
+        + _imports(migration.reading.project.file(module).tree, names[module])
         for module, found in spans.items()
     )
 

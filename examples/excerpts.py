@@ -41,15 +41,19 @@ class Excerpt:
         code = netferry.migrate(
             self.module, entry=entry, call=self.call, to=self.to, inputs=[self.input], verify=False
         ).code
-        sides = [
-            f"<td valign=\"top\">\n\n```python\n{picked(text, self.names)}\n```\n\n</td>" for text in (source, code)
-        ]
+        sides = [f'<td valign="top">\n\n```python\n{picked(text, self.names)}\n```\n\n</td>' for text in (source, code)]
         head = f"<tr><th>torchvision's {self.key}.py</th><th>what netferry writes for {self.to}</th></tr>"
         return "\n".join(["<table>", head, "<tr>", *sides, "</tr>", "</table>"])
 
 
 EXCERPTS = (
-    Excerpt("torchvision.models.resnet", "resnet18(weights=None)", "2x3x64x72", "keras", ("conv3x3", "BasicBlock.forward", "ResNet._make_layer")),
+    Excerpt(
+        "torchvision.models.resnet",
+        "resnet18(weights=None)",
+        "2x3x64x72",
+        "keras",
+        ("conv3x3", "BasicBlock.forward", "ResNet._make_layer"),
+    ),
     Excerpt("torchvision.models.vgg", "vgg11(weights=None)", "1x3x32x40", "tensorflow", ("VGG.forward", "make_layers")),
 )
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import netferry
+from netferry.weights.checkpoints import convert_checkpoint
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "from_keras"
 TOLERANCE = 1e-12
@@ -48,6 +49,30 @@ def test_subclassed() -> None:
 
 def test_recurrent() -> None:
     assert_equivalent(migrated("lstm_text_classifier", ["2x30:int32:200"]))
+
+
+@pytest.mark.parametrize(("saved", "converted"), [("net.keras", "net.pt"), ("net.weights.h5", "net.safetensors")])
+def test_weights_files(saved: str, converted: str, tmp_path: Path) -> None:
+    """What Keras has saved loads into the PyTorch network, which then computes the same."""
+    import keras
+    import numpy as np
+    import torch
+    from safetensors.torch import load_file
+
+    found = migrated("cnn")
+    found.weight_map.save(tmp_path / "map.json")
+    names: dict[str, object] = {}
+    exec((EXAMPLES / "cnn.py").read_text(), names)  # noqa: S102 - our own example
+    source = names["model"]
+    assert isinstance(source, keras.Model)
+    (source.save if saved.endswith(".keras") else source.save_weights)(tmp_path / saved)
+    convert_checkpoint(tmp_path / saved, tmp_path / "map.json", tmp_path / converted)
+    target = found.build()
+    path = tmp_path / converted
+    target.load_state_dict(torch.load(path) if converted.endswith(".pt") else load_file(path), strict=False)
+    x = np.random.default_rng(0).normal(size=(2, 32, 28, 3)).astype("float32")
+    given = torch.from_numpy(*found.convert_inputs(x))
+    np.testing.assert_allclose(target.eval()(given).detach(), source(x, training=False), atol=1e-6)
 
 
 NETWORKS = {

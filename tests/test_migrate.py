@@ -206,3 +206,68 @@ def test_a_network_that_raises_is_an_error_at_its_line(tmp_path: Path) -> None:
         netferry.migrate(file, to="keras", entry="Net", call="Net()", inputs=["2x5x6x8"], verify=False)
     assert caught.value.diagnostic.code == "NF021"
     assert caught.value.status == 2
+
+
+STATE = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self, width=5):
+        super().__init__()
+        self.mix = torch.rand(width, width) * 0.5
+        self.scale = torch.ones(width, requires_grad=True)
+        self.shift = torch.linspace(0, 1, width)
+        self.head = nn.Linear(width, 3)
+
+    def forward(self, x):
+        return self.head(x @ self.mix * self.scale + self.shift)
+"""
+)
+
+
+def test_random_and_trained_plain_tensors_are_state(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(STATE)
+    made = netferry.migrate(tmp_path / "net.py", to="keras", inputs=["4x5"])
+    assert made.verify().status == "verified"
+    lines = [ast.unparse(s) for s in ast.walk(ast.parse(made.code)) if isinstance(s, ast.Assign)]
+    assert "self.mix = keras.Variable(keras.random.uniform((width, width)) * 0.5, trainable=False)" in lines
+    assert any(line.startswith("self.scale = keras.Variable(") and "trainable=True" in line for line in lines)
+    assert any(line.startswith("self.shift = ops.linspace(") for line in lines)
+
+
+def _calls(code: str) -> list[str]:
+    """The calls in a text, however its lines are broken."""
+    return [ast.unparse(n) for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Call)]
+
+
+TRAINING = (
+    HEAD
+    + """numpy = lambda x, *args, **kwargs: x.detach().numpy(*args, **kwargs)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.LazyLinear(3)
+        self.net.weight.data.normal_(0, 0.01)
+
+    def forward(self, x):
+        return self.net(x)
+
+    def show(self, x):
+        return numpy(x)
+
+    def configure_optimizers(self):
+        adam = torch.optim.Adam(self.parameters(), lr=2e-4, betas=(0.5, 0.999))
+        return adam, torch.optim.SGD(self.parameters(), 0.1, momentum=0.9)
+"""
+)
+
+
+def test_what_training_needs_does_not_stand_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(TRAINING)
+    made = netferry.migrate(tmp_path / "net.py", to="keras", inputs=["4x5"])
+    assert made.verify().status == "verified"
+    assert "def numpy(x, *args, **kwargs):\n    raise NotImplementedError(" in made.code
+    assert "keras.optimizers.SGD(learning_rate=0.1, momentum=0.9)" in made.code
+    adam = "keras.optimizers.Adam(learning_rate=0.0002, beta_1=0.5, beta_2=0.999, epsilon=1e-08)"
+    assert adam in _calls(made.code)

@@ -20,7 +20,7 @@ from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
-from netferry.passes import ranges, sizes
+from netferry.passes import caches, ranges, sizes
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import between, is_identity
@@ -31,8 +31,8 @@ from netferry.pivot.checker import require
 from netferry.pivot.program import Program
 from netferry.project import Project, load
 from netferry.weights.build import build_map
-from netferry.weights.places import places
 from netferry.weights.map import WeightMap
+from netferry.weights.places import places
 from netferry.writer import HolePlace, Written, write
 
 Progress = Callable[[str], None]
@@ -273,7 +273,10 @@ def migrate(
     with clock.stage("passes", "laying out axes"):
         native = between(frameworks.get(reading.framework).channels_last, frameworks.get(to).channels_last)
         found = solve(reading.observation.recording, keep_interface=layout == "source", native=native)
-        program = apply_layout(reading.program.copy(), found)
+        program = reading.program.copy()
+        if not frameworks.get(to).explicit_sizes:
+            caches.dissolve(program)
+        program = apply_layout(program, found)
         if frameworks.get(to).explicit_sizes:
             sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
             program = lift(program)

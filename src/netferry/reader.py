@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from netferry.diagnostics import Severity
 from netferry.narrowing import narrowed
 from netferry.ops import registry
 from netferry.ops.binding import Bound, CannotBind, bind, kind_holds
 from netferry.ops.core import INFERRED, REQUIRED, OpDef, Spelling
+from netferry.owned import owned
 from netferry.pivot.copying import copied
-from netferry.pivot.facts import Note, Site, Tensor
+from netferry.pivot.facts import Note, NoteSeverity, Site, Tensor
 from netferry.pivot.nodes import Hole, LayerCall, Op, Reference, constant, is_literal, literal
 from netferry.slicing import sliced
 
@@ -38,6 +38,9 @@ class Conventions(Protocol):
 
     def is_module(self, value: Any) -> bool:
         """Whether a value is a network or layer instance."""
+
+    def walk(self, network: Any) -> Iterable[Any]:
+        """Every module of a network and the arrays it holds."""
 
     def call_parameters(self, network: Any) -> list[str]:
         """The names of the parameters of calling a network."""
@@ -103,6 +106,8 @@ class Counts:
     """What variables that hold classes or functions were seen to call, by the text of the callee."""
     made: dict[str, set[str]] = field(default_factory=dict)
     """Attribute name -> the layer ops assigned to it anywhere."""
+    owned: Mapping[int, bool] | None = None
+    """Identity of a plain attribute that is state -> whether it is trained."""
 
 
 class Reader(ast.NodeTransformer):
@@ -162,7 +167,7 @@ class Reader(ast.NodeTransformer):
         found: list[Any] = self.facts.callees.get(getattr(node, "nf_id", -1), [])
         return found
 
-    def note(self, node: ast.AST, message: str, code: str = "NF036", severity: Severity = "info") -> None:
+    def note(self, node: ast.AST, message: str, code: str = "NF036", severity: NoteSeverity = "info") -> None:
         """Note a change that does not concern what the network computes."""
         self.counts.notes.append(Note(message, self.site(node), code, severity))
 
@@ -424,9 +429,7 @@ class Reader(ast.NodeTransformer):
     def _holds_a_sequence(self, argument: ast.Starred) -> bool:
         """Whether ``*args`` is one sequence: ``x.view(*args)`` of ``view((2, 3))``."""
         seen = self.values(argument)
-        return bool(seen) and all(
-            isinstance(v, tuple) and len(v) == 1 and isinstance(v[0], list | tuple) for v in seen
-        )
+        return bool(seen) and all(isinstance(v, tuple) and len(v) == 1 and isinstance(v[0], list | tuple) for v in seen)
 
     def _single_sequence(self, node: ast.Call, spelling: Spelling, args: Sequence[ast.expr]) -> bool:
         """Whether the one argument given for ``*shape`` is itself a sequence: ``view(shape)``."""
@@ -652,7 +655,9 @@ class Reader(ast.NodeTransformer):
         if owner is node.value:
             return node
         if not isinstance(owner, ast.Name | ast.Attribute):
-            node.value = self.hole(node.value, "a part of a tensor is changed in place", "assign to it: x[i] = x[i] + y")
+            node.value = self.hole(
+                node.value, "a part of a tensor is changed in place", "assign to it: x[i] = x[i] + y"
+            )
             return node
         target = copied(owner)
         target.ctx = ast.Store()
@@ -695,12 +700,25 @@ class Reader(ast.NodeTransformer):
         target = node.targets[0]
         if isinstance(target, ast.Subscript) and self.facts.by_node.get(getattr(node, "nf_id", -1)):
             return self._update(node, target, node.value)
+        trained = self._trained(node.value) if isinstance(target, ast.Attribute) else None
         self.generic_visit(node)
+        if trained is not None and getattr(node.value, "name", "") not in ("parameter", "buffer"):
+            node.value = Op("parameter" if trained else "buffer", {"x": node.value}, site=self.site(node.value))
         if isinstance(target, ast.Attribute) and isinstance(node.value, Op) and node.value.layer:
             self.counts.made.setdefault(target.attr, set()).add(node.value.name)
         if isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id:
             return []  # type: ignore[return-value]
         return node
+
+    def _trained(self, value: ast.expr) -> bool | None:
+        """Whether what becomes an attribute is trained; None where it is no state."""
+        seen = self.values(value)
+        if not seen or not all(isinstance(v, Tensor) for v in seen):
+            return None
+        if self.counts.owned is None:
+            self.counts.owned = owned(self.facts, list(self.conventions.walk(self.facts.network)))
+        found = {self.counts.owned.get(v.identity) for v in seen}
+        return found.pop() if len(found) == 1 else None
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         outer = self.class_name, self.bases

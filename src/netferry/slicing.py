@@ -26,6 +26,8 @@ def _bounds(node: ast.expr) -> slice | None:
     if not isinstance(node, ast.Slice):
         return None
     try:
-        return slice(*(None if part is None else ast.literal_eval(part) for part in (node.lower, node.upper, node.step)))
+        return slice(
+            *(None if part is None else ast.literal_eval(part) for part in (node.lower, node.upper, node.step))
+        )
     except ValueError:
         return None

@@ -23,6 +23,8 @@ from netferry.supports import Supports
 _ADAPTERS = 1 << 40
 """First id of the ops that adapters hold, which no node of the source has."""
 _CALLEE = "__callee__"
+_PARAMETERS: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
+"""What function definitions have beside, from Python 3.12 on."""
 
 
 class Conventions(Protocol):
@@ -245,11 +247,7 @@ class Lowering(ast.NodeTransformer):
         if made is None:
             return self._hole(node, f"the parameter {node.name} has no single name in the target")
         if isinstance(made, Op):
-<<<<<<< HEAD
-            return self.visit_Op(made)
-=======
             return ast.copy_location(self.visit_Op(made), node)
->>>>>>> snap
         self.generic_visit(made)
         return ast.copy_location(made, node)
 
@@ -310,7 +308,7 @@ def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None
     match statement:
         case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
             # Only a call of the function shall fail, not its definition.
-            last = ast.FunctionDef(name, arguments, [made], [], type_params=[])
+            last = ast.FunctionDef(name, arguments, [made], [], **_PARAMETERS)
     last.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
     return [last]
 
@@ -385,6 +383,10 @@ class Written:
     """Attributes that the target class reserves: ``Class.name`` -> new name."""
     names: dict[str, str]
     """Definitions of the source, ``module.name`` -> what they are called here."""
+    tied: frozenset[int] = frozenset()
+    """Layers of the source whose matrix is that of another layer here."""
+    dissolved: frozenset[str] = frozenset()
+    """Attributes of the source that are local variables here: ``Class.name``."""
     reporting: tuple[str, str] | None = None
     """Code and call that report every layer with its site."""
 
@@ -412,6 +414,8 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
         lowering.bases,
         dict(program.renamed),
         dict(program.names),
+        frozenset(program.tied),
+        frozenset(program.dissolved),
         report,
     )
 

@@ -26,7 +26,7 @@ def migrated(body: str, to: str, *inputs: str, verify: bool = True) -> Any:
         return netferry.migrate(file, entry="Net", to=to, inputs=list(inputs), verify=verify)
 
 
-ATTENTION = '''class Net(nn.Module):
+ATTENTION = """class Net(nn.Module):
     def __init__(self, width=8, heads=2):
         super().__init__()
         self.attention = nn.MultiheadAttention(width, heads, dropout=0.1, batch_first=True)
@@ -36,7 +36,7 @@ ATTENTION = '''class Net(nn.Module):
         mask = torch.ones(x.size(1), x.size(1), dtype=torch.bool).triu(1)
         a, weights = self.attention(x, x, x, attn_mask=mask)
         return self.cross(a, y, y, need_weights=False)[0]
-'''
+"""
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -54,7 +54,7 @@ def test_attention_whose_weights_are_used_keeps_its_arguments() -> None:
     assert made.verification.passed, made.verification.reason
 
 
-RECTIFIED = '''class Net(nn.Module):
+RECTIFIED = """class Net(nn.Module):
     def __init__(self, act=nn.ReLU):
         super().__init__()
         self.conv = nn.Conv2d(3, 4, 3)
@@ -64,7 +64,7 @@ RECTIFIED = '''class Net(nn.Module):
     def forward(self, x):
         x = self.relu(self.conv(x))
         return self.pool(x)
-'''
+"""
 
 
 def test_padding_before_pooling_is_zeros_only_behind_a_rectifier() -> None:
@@ -106,7 +106,7 @@ def test_a_layer_behind_a_flatten_can_be_built_by_fit(kind: str, to: str) -> Non
         self.head = nn.Linear(4 * 3 * 2, 6)
 
     def forward(self, x):
-        {before or 'pass'}
+        {before or "pass"}
         x = {expression}
         return self.head(x)
 """
@@ -115,7 +115,7 @@ def test_a_layer_behind_a_flatten_can_be_built_by_fit(kind: str, to: str) -> Non
     _trained(made, (5, 4, 3))
 
 
-LEFTOVERS = '''class Net(nn.Module):
+LEFTOVERS = """class Net(nn.Module):
     def __init__(self, weights: Optional[nn.Linear] = None):
         super().__init__()
         width = 3
@@ -133,7 +133,7 @@ LEFTOVERS = '''class Net(nn.Module):
         scale = torch.full((1,), self.first.out_channels / self.first.in_channels, device=device)
         unused = 3
         return self.second(x) + self.first(x) * scale + torch.zeros(4, device=device)[None, :, None, None]
-'''
+"""
 
 
 def test_nothing_is_left_over() -> None:
@@ -146,7 +146,7 @@ def test_nothing_is_left_over() -> None:
     assert [d.code for d in made.diagnostics] == ["NF037"] and made.status == 0
 
 
-INITIAL = '''class Net(nn.Module):
+INITIAL = """class Net(nn.Module):
     def __init__(self):
         super().__init__()
         self.first = nn.Linear(3, 4)
@@ -156,7 +156,7 @@ INITIAL = '''class Net(nn.Module):
 
     def forward(self, x):
         return self.first(x) + self.position
-'''
+"""
 
 
 def test_initial_values_in_few_words() -> None:
@@ -167,7 +167,7 @@ def test_initial_values_in_few_words() -> None:
     assert made.verification.passed
 
 
-CLASHING = '''class ConstantPadding(nn.Module):
+CLASHING = """class ConstantPadding(nn.Module):
     def forward(self, x):
         max_pool = x * 2
         return F.max_pool2d(max_pool, 2, ceil_mode=True)
@@ -181,7 +181,7 @@ class Net(nn.Module):
 
     def forward(self, x):
         return self.pool(self.doubled(x))
-'''
+"""
 
 
 @pytest.mark.parametrize("to", TARGETS)
@@ -207,8 +207,33 @@ def test_layers_that_files_carry_can_be_saved(name: str) -> None:
     supports = Supports("keras", ())
     supports.need(name)
     scope: dict[str, Any] = {"keras": keras}
-    exec("\n".join(supports.code()), scope)
+    exec("\n".join(supports.code()), scope)  # noqa: S102 - our own support code
     made = scope[name](**SAVED[name])
     again = scope[name].from_config(made.get_config())
     x = np.arange(2 * 5 * 7 * 4, dtype="float32").reshape(2, 5, 7, 4)
     np.testing.assert_array_equal(made(x), again(x))
+
+
+DERIVED = """class Base(nn.Module):
+    def __init__(self, width):
+        super(Base, self).__init__()
+        self.layers = nn.Sequential(nn.Linear(3, width), nn.ReLU())
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Net(Base):
+    def __init__(self):
+        super().__init__(4)
+
+    def forward(self, x):
+        return super().forward(x) + self.layers[0].bias
+"""
+
+
+def test_the_network_s_own_base_becomes_a_model() -> None:
+    made = migrated(DERIVED, "keras", "2x3")
+    assert "class Base(keras.Model):" in made.code and "class Net(Base):" in made.code
+    assert made.verification.passed, made.verification.reason
+    _trained(made, (3,))

@@ -66,7 +66,7 @@ def test_operators_on_plain_values_are_none() -> None:
 def test_reading_an_attribute_of_a_tensor_is_an_event() -> None:
     run = Run("n = x.shape[0]", x=X)
     (event,) = run.recording.events
-    assert (event.path, event.kwargs) == ("numpy.ndarray", {"attribute": "shape"})
+    assert (event.path, event.kwargs) == ("numpy.ndarray", {"attribute": "numpy.ndarray.shape"})
     assert run.values("x.shape[0]") == [2]
 
 

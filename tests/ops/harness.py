@@ -170,7 +170,9 @@ def canonical_shapes(trial: Trial) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {}
     for path, text in layer.specs.items():
         array = np.zeros(tuple(layer.parameter(path).shape))
-        for canonical, recipe in from_framework(path, Spec.parse(text), layer.layouts, array.shape).items():
+        for canonical, recipe in from_framework(
+            path, Spec.parse(text), layer.layouts, array.shape, layer.sizes
+        ).items():
             shapes[canonical] = recipe({path: array}).shape
     return shapes
 
@@ -194,6 +196,8 @@ class Layer:
         self.spelling = choose(op, trial.framework, expressions, layer=written.layer)
         self.layouts = _layouts(written)
         self.specs = op.specs(self.spelling, _literals(written)) if self.layouts else {}
+        known = op.values(_literals(written))
+        self.sizes = {factor: int(known[name]) for factor, name in op.sizes.items()}
         called = choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op else None
         order = {n: c.attribute for n in called.parsed_call.names if (c := called.conversion(n))} if called else {}
         self.names = order or {p.name: p.name for p in trial.op.operands}
@@ -292,7 +296,7 @@ def load(trial: Trial) -> tuple[Layer, dict[str, Any]]:
     variables: dict[str, Any] = {}
     for path, text in layer.specs.items():
         variable = layer.parameter(path)
-        made = to_framework(Spec.parse(text), layer.layouts, shapes, tuple(variable.shape))(canonical)
+        made = to_framework(Spec.parse(text), layer.layouts, shapes, tuple(variable.shape), layer.sizes)(canonical)
         assert tuple(variable.shape) == made.shape, f"{path} has shape {tuple(variable.shape)}, expected {made.shape}"
         layer.framework.assign(variable, np.ascontiguousarray(made))
         variables[path] = variable
@@ -357,7 +361,7 @@ def _canonical_gradients(layer: Layer | None, variables: dict[str, Any], found: 
         if gradient is None:
             continue
         spec = Spec.parse(layer.specs[path])
-        recipes = from_framework(path, spec, layer.layouts, gradient.shape)
+        recipes = from_framework(path, spec, layer.layouts, gradient.shape, layer.sizes)
         for name in spec.names:
             source = name if spec.combine != "sum" else spec.names[0]
             made[name] = recipes[source]({path: gradient})

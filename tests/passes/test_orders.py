@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from netferry.passes.layout.orders import (
     Order,
+    between,
     carried,
     conversion,
     factor,
@@ -170,3 +171,10 @@ def test_a_flatten_mixes_channels_last_axes_up() -> None:
 
 def test_native_is_channels_last() -> None:
     assert [native(n) for n in (1, 2, 3, 4)] == [(0,), (0, 1), (0, 2, 1), (0, 2, 3, 1)]
+
+
+def test_each_side_has_its_own_order() -> None:
+    assert between(False, True)(4) == (0, 2, 3, 1)
+    assert between(True, False)(4) == (0, 3, 1, 2)
+    assert between(True, True)(4) == identity(4)
+    assert between(True, False)(2) == identity(2)

@@ -149,7 +149,9 @@ class Recorder:
 
     def _origins(self, node: int | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int | str, int]:
         found: dict[int | str, int] = {}
-        for key, value in (*enumerate(args), *kwargs.items()):
+        given: dict[int | str, Any] = dict(enumerate(args))
+        given.update(kwargs)
+        for key, value in given.items():
             origin = self._displays.get(id(value))
             if origin is not None and origin[1] != node:
                 found[key] = origin[0]
@@ -251,7 +253,11 @@ class Recorder:
             self._keep(node, value)
             if self.probe.is_tensor(owner):
                 self.event(
-                    node, self.probe.path(type(owner)) or "", (owner,), {"attribute": self.probe.tensor_path(name)}, value
+                    node,
+                    self.probe.path(type(owner)) or "",
+                    (owner,),
+                    {"attribute": self.probe.tensor_path(name)},
+                    value,
                 )
         return value
 

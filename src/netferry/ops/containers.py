@@ -9,7 +9,7 @@ from netferry.ops.registry import register
 register(
     OpDef(
         "sequential",
-        "layers",
+        "layers=None",
         "Applies layers one after another.",
         layout="none",
         spellings={

@@ -75,7 +75,8 @@ register(
                 support_layer("Concatenate", "dim=0", maps={"dim": "axis", "x": "xs"}),
             ],
             "tensorflow": [
-                tensorflow("concat", "values, axis, name='concat'", maps={"values": "xs"}), *_merging("tf.keras")
+                tensorflow("concat", "values, axis, name='concat'", maps={"values": "xs"}),
+                *_merging("tf.keras"),
             ],
             "keras": [keras("concatenate", "xs, axis=0"), *_merging("keras")],
         },

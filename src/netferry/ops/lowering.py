@@ -208,6 +208,9 @@ def convert(value: ast.expr, conversion: Conversion, *, reading: bool) -> ast.ex
     """Apply a conversion to an expression; literals are evaluated, others spliced into the template."""
     rule = conversion.read if reading else conversion.write
     if not isinstance(rule, str):
+        if isinstance(value, ast.IfExp):
+            either = (convert(branch, conversion, reading=reading) for branch in (value.body, value.orelse))
+            return ast.IfExp(value.test, *either)
         if not is_literal(value):
             raise CannotWrite(f"{conversion.attribute} must be a literal to be translated")
         try:

@@ -68,7 +68,7 @@ for _name, _layer, _doc, _function, _reference in (
         "torch.stack(torch.broadcast_tensors(*{xs})).amin(0)", lambda xs: functools.reduce(np.minimum, xs),
     ),
 ):  # fmt: skip
-    _register(_name, _layer, _doc, _function, _reference)
+    _register(_name, _layer, _doc, _function, _reference)  # type: ignore[arg-type]
 
 
 register_support(

@@ -63,14 +63,15 @@ register(
 def _adam(package: str, name: str, rest: str) -> list[Spelling]:
     path, default = f"{package}.optimizers.{name}", {"betas": (0.9, 0.999)}
     decay = ", weight_decay={weight_decay}" if rest else ""
-    text = "learning_rate={learning_rate}, beta_1={betas}[0], beta_2={betas}[1], epsilon={epsilon}, amsgrad={amsgrad}"
+    text = "learning_rate={learning_rate}, beta_1={betas}[0], beta_2={betas}[1], epsilon={epsilon}"
     first, _, last = f"learning_rate=0.001, {rest}beta_1=0.9, beta_2=0.999, epsilon=1e-07, amsgrad=False".partition(
         "beta_1=0.9, beta_2=0.999, "
     )
     kept = {"beta_1": 0.9, "beta_2": 0.999}
     return [
         Spelling(path, f"{first}beta_1=0.9, beta_2=0.999, {last}", positional=0, fixed=kept, when=default),
-        template(f"{path}({text}{decay})"),
+        template(f"{path}({text}{decay})", when={"amsgrad": False}),
+        template(f"{path}({text}{decay}, amsgrad={{amsgrad}})"),
     ]
 
 

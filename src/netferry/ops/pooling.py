@@ -240,7 +240,10 @@ _MEAN = "kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad
 layer_calling("MaxPooling", "max_pool", "Max pooling with padding, dilation or ceil mode.", _MAX)
 layer_calling("AveragePooling", "average_pool", "Average pooling with padding, ceil mode or an own divisor.", _MEAN)
 layer_calling(
-    "PowerAveragePooling", "lp_pool", "The p-norm of every window.", "norm_type, kernel_size, stride=None, ceil_mode=False"
+    "PowerAveragePooling",
+    "lp_pool",
+    "The p-norm of every window.",
+    "norm_type, kernel_size, stride=None, ceil_mode=False",
 )
 
 # -- declarations ------------------------------------------------------------------------------------------------------

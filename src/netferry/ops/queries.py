@@ -25,6 +25,7 @@ register(
                 tensorflow(
                     "shape", "input, out_type=None, name=None", maps={"input": "x"}, ignore=("out_type",), write=False
                 ),
+                Spelling("tf.Tensor.shape", "self", maps={"self": "x"}, kind="attribute", write=False),
             ],
             "keras": [keras("shape", "x")],
         },

@@ -184,7 +184,11 @@ register(
         reference=lambda x, n=1, axis=-1: np.diff(x, n, axis),
         spellings={
             "torch": torch_both(
-                "diff", "n=1, dim=-1, prepend=None, append=None", out=True, maps=_AXIS, fixed={"prepend": None, "append": None}
+                "diff",
+                "n=1, dim=-1, prepend=None, append=None",
+                out=True,
+                maps=_AXIS,
+                fixed={"prepend": None, "append": None},
             ),
             "tensorflow": [tensorflow("experimental.numpy.diff", "a, n=1, axis=-1", maps={"a": "x"})],
             "keras": [keras("diff", "a, n=1, axis=-1", maps={"a": "x"})],

@@ -55,11 +55,13 @@ def _grid_sample(
 ) -> Array:
     out = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
     for b, *at in product(*map(range, grid.shape[:-1])):
+        place: tuple[Any, ...] = (b, slice(None), *at)
         values, sizes = grid[b, *at][::-1], x.shape[2:]
         axes = [_taps(v, n, mode, padding_mode, bool(align_corners)) for v, n in zip(values, sizes, strict=True)]
         for taps in product(*(axis.items() for axis in axes)):
             weight = np.prod([w for _, w in taps])
-            out[b, :, *at] += weight * x[b, :, *(i for i, _ in taps)]
+            source: tuple[Any, ...] = (b, slice(None), *(i for i, _ in taps))
+            out[place] += weight * x[source]
     return out
 
 

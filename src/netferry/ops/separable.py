@@ -105,6 +105,7 @@ class {name}(torch.nn.Module):
             reference=_reference(n),
             params={"depthwise": f"{axes} I M", "pointwise": f"{single} Q O", "bias": "O"},
             optional={"bias": "use_bias"},
+            sizes={"M": "multiplier"},
             spellings={"torch": [torch], **on_keras(in_keras)},
             cases=[Case({"x": shape}, base), Case({"x": shape}, base | {"padding": "same", "multiplier": 2})],
         )

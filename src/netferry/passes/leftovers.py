@@ -10,7 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-_PURE_CALLS = frozenset({"len", "int", "float", "bool", "str", "tuple", "list", "dict", "max", "min", "getattr", "isinstance"})
+_PURE_CALLS = frozenset(
+    {"len", "int", "float", "bool", "str", "tuple", "list", "dict", "max", "min", "getattr", "isinstance"}
+)
 _SEES_LOCALS = frozenset({"locals", "eval", "exec", "vars", "dir"})
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -53,7 +55,9 @@ def _is_reflective(nodes: Sequence[ast.AST]) -> bool:
 def _target(node: ast.AST) -> str:
     """The one variable that a statement assigns, from an expression that does nothing else."""
     match node:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value):
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value)
+        ):
             return name if value is not None and _is_pure(value) else ""
     return ""
 

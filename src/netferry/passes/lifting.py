@@ -355,7 +355,7 @@ def _lift_top(
             between.append(definition)
             splitter.dynamic |= stores(node)
     helpers = {n for d in between for n in loads(d.node)} & {
-        d.node.targets[0].id for d in program.definitions[: last + 1] if _is_handed(d.node, between)
+        n for d in program.definitions[: last + 1] if _is_handed(d.node, between) for n in stores(d.node)
     }  # fmt: skip
     between = [d for d in program.definitions[: last + 1] if d in between or (set(d.names) <= helpers and d.names)]
     splitter.dynamic = set()

@@ -14,6 +14,11 @@ from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
 
+_ARITHMETIC = frozenset({
+    "add", "sub", "rsub", "mul", "div", "floor_divide", "pow", "remainder", "fmod", "maximum", "minimum", "outer",
+    "atan2", "hypot", "logaddexp", "where",
+})  # fmt: skip
+_COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
@@ -57,6 +62,34 @@ class _Promote(ast.NodeTransformer):
         if right != common:
             node.comparators = [_cast(node.comparators[0], common)]
         return node
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        self.generic_visit(node)
+        if node.name not in _ARITHMETIC | _COMPARISONS:
+            return node
+        pair = node.operands[-2:]  # The condition of ``where`` is no operand of this kind.
+        seen = {_given(event, len(node.operands), pair, comparing=node.name in _COMPARISONS) for event in _seen(node)}
+        wanted = seen.pop() if len(seen) == 1 else None
+        for keyword, dtype in zip(pair, wanted or (), strict=False):
+            keyword.value = keyword.value if dtype is None else _cast(keyword.value, dtype)
+        return node
+
+
+def _seen(node: Op) -> Sequence[Event]:
+    return node.site.events if node.site else ()
+
+
+def _given(
+    event: Event, count: int, pair: Sequence[ast.keyword], *, comparing: bool
+) -> tuple[str | None, str | None] | None:
+    """The types that a function's two operands must be cast to (None: as they are); None where that is not known."""
+    given = [*event.args, *event.kwargs.values()][count - len(pair) : count]
+    if len(given) != 2 or not isinstance(event.result, Tensor):
+        return None
+    types = [a.dtype if isinstance(a, Tensor) else None for a in given]
+    left, right = types
+    wanted = event.result.dtype if not comparing else _common(left, right) if left and right else None
+    return tuple(wanted if t not in (None, wanted) else None for t in types)  # type: ignore[return-value]
 
 
 def _types(events: Sequence[Event], operators: Sequence[str]) -> tuple[str | None, str | None, str] | None:

@@ -66,6 +66,7 @@ class _Filler:
                     self.scopes[number] = scopes
                 elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
                     found.append((node, scopes))
+        self._shapes()
         made = list(self.recording.constructed.values())
         # Sites that run more often first: what others need in some of the runs is among what these are told.
         found.sort(key=lambda item: -made.count(getattr(item[0], "nf_id", -1)))
@@ -78,6 +79,23 @@ class _Filler:
             placed.append(definition)
         self.program.definitions[:] = placed
         return left
+
+    def _shapes(self) -> None:
+        """``Dense(x.shape[-1])``: sizes of tensors that layers are made with, at once or through a name."""
+        for tree in [d.node for d in self.program.definitions]:
+            nodes = list(_scoped(tree, []))
+            given = [
+                k.value for n, _ in nodes if isinstance(n, Op) and n.layer for k in n.attributes
+            ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in _given(n)]  # fmt: skip
+            inside = {id(n) for g in given for n in ast.walk(g)}
+            names = {n.id for g in given for n in ast.walk(g) if isinstance(n, ast.Name)}
+            for node, _ in nodes:
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
+                        inside |= {id(n) for n in ast.walk(value)}
+            for node, scopes in nodes:
+                if id(node) in inside and _is_size(node):
+                    self._input_size(node, scopes)
 
     def _fill(self, node: Op, scopes: list[ast.AST]) -> int:
         if node.name == "input_size":
@@ -110,14 +128,14 @@ class _Filler:
         at = -1 if name in _LAST or self.channels_last else 1
         return given.shape[at]
 
-    def _input_size(self, node: Op, scopes: list[ast.AST]) -> int:
+    def _input_size(self, node: Any, scopes: list[ast.AST]) -> int:
         values = self.recording.values.get(getattr(node, "nf_id", -1), [])
         if not values:
             return 1
         chains = self.recording.within.get(getattr(node, "nf_id", -1), [])
         samples = [_Sample(v, c) for v, c in zip(values, chains, strict=False)]
         made = self.resolve(samples, scopes, "in_features") or constant(values[0])
-        node.nf_value = made  # type: ignore[attr-defined]
+        node.nf_value = made
         return 0
 
     # -- one size as an expression -------------------------------------------------------------------------------
@@ -266,6 +284,10 @@ class _Put(ast.NodeTransformer):
         value = getattr(node, "nf_value", None)
         return node if value is None else ast.copy_location(value, node)
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        value = getattr(node, "nf_value", None)
+        return self.generic_visit(node) if value is None else ast.copy_location(value, node)
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name in ("body", "orelse"):
             statements = getattr(node, name, None)
@@ -295,6 +317,15 @@ def _hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[_Sample]]) -> bool:
         if any(not isinstance(v, int) or v != s.value for v, s in zip(mine, group[1:], strict=False)):
             return False
     return True
+
+
+def _given(call: ast.Call) -> list[ast.expr]:
+    return [*call.args, *(k.value for k in call.keywords)]
+
+
+def _is_size(node: ast.AST) -> bool:
+    """Whether it reads one size of a tensor."""
+    return isinstance(node, ast.Subscript) and isinstance(node.value, Op) and node.value.name == "shape"
 
 
 def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+NoteSeverity = Literal["warning", "info"]
+
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
@@ -43,7 +45,7 @@ class Note:
     message: str
     site: Site
     code: str = "NF036"
-    severity: Literal["warning", "info"] = "info"
+    severity: NoteSeverity = "info"
 
 
 @dataclass(slots=True)

@@ -62,6 +62,10 @@ class Program:
     renamed: dict[str, str] = field(default_factory=dict)
     """Attributes that the target class reserves: ``Class.name`` -> new name."""
 
+    tied: set[int] = field(default_factory=set)
+    """Layers of the source whose matrix is that of another layer here."""
+    dissolved: set[str] = field(default_factory=set)
+    """Attributes that are local variables here: ``Class.name``."""
     names: dict[str, str] = field(default_factory=dict)
     """Definitions of the source, ``module.name`` -> what they are called here."""
 
@@ -75,7 +79,7 @@ class Program:
         definitions = [replace(d, node=copied(d.node, memo)) for d in self.definitions]
         return replace(
             self, definitions=definitions, imports=list(self.imports), holes=copied(self.holes, memo),
-            construction=copied(self.construction, memo), renamed=dict(self.renamed),
+            construction=copied(self.construction, memo), renamed=dict(self.renamed), tied=set(self.tied), dissolved=set(self.dissolved),
         )  # fmt: skip
 
     def __str__(self) -> str:

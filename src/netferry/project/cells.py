@@ -145,7 +145,7 @@ def _selected(test: ast.expr) -> set[str] | None:
     """The variants that ``tab.selected(...)`` names; None for any other test."""
     match test:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="tab"), attr="selected"), args=names, keywords=[]):
-            return {name.value for name in names if isinstance(name, ast.Constant)}
+            return {str(name.value) for name in names if isinstance(name, ast.Constant)}
     return None
 
 

@@ -96,7 +96,7 @@ class _Comparison:
             other = self._target_network()
             self._transfer(network, other)
             self._compare(network, other, reference, cotangents)
-            self._locate(other)
+            self._locate(network, other)
             del other
         reference.gradients = None  # Frees memory: only the outputs are needed from here on.
         self._single(network, reference)
@@ -174,7 +174,9 @@ class _Comparison:
         except Exception as error:  # noqa: BLE001 - generated code raises anything
             self._end("the target cannot be run", error)
         if not all(map(functools.partial(self._exists, network), self.map.entries)):
-            with contextlib.suppress(Exception):  # Parts that only training reaches; what fails shows when it is compared.
+            with contextlib.suppress(
+                Exception
+            ):  # Parts that only training reaches; what fails shows when it is compared.
                 outputs_of(runtime, network, given, training=True)
         return network
 
@@ -269,8 +271,10 @@ class _Comparison:
         except Exception as error:  # noqa: BLE001 - the mismatch is known; only its place is not
             self.report.notes.append(f"the first difference cannot be located: {brief(error)}")
 
-    def _locate(self, other: Any) -> None:
+    def _locate(self, network: Any, other: Any) -> None:
         try:
+            places = self.source.runtime.weights_file(network)
+            self.report.source_places = dict(places.paths) if places is not None else {}
             self.report.target_file = target_file(self.map, self.target.runtime, other)
         except Exception as error:  # noqa: BLE001 - only files of the target's own format need it
             self.report.notes.append(f"the target's weights file cannot be described: {brief(error)}")

@@ -15,13 +15,17 @@ def carried_back(
 ) -> dict[str, Array]:
     """The target's gradients by the arrays of the source.
 
-    An array that arrives in several places receives the sum of what comes back from all.
+    An array that arrives in several places receives the sum of what comes back from all; one that is shared in both
+    networks is listed more than once and counts once.
     """
     shapes = {name: state.variables[state.canonical(name)].shape for name in weight_map.sources}
     found: dict[str, Array] = {}
+    counted: set[tuple[str, ...]] = set()
     for entry in weight_map.entries:
         gradient = gradients.get(resolved[entry.target])
-        if gradient is not None:
+        ends = (resolved[entry.target], *map(state.canonical, entry.sources))
+        if gradient is not None and ends not in counted:
+            counted.add(ends)
             for name, part in adjoint(entry.recipe, gradient, shapes).items():
                 path = state.canonical(name)
                 found[path] = found[path] + part if path in found else part

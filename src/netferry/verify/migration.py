@@ -39,7 +39,7 @@ def verify_migration(migration: Migration) -> Verification:
         kind = type(foreign).__name__
         return Verification(reason=f"an input is an object of the class {kind}, which cannot be carried to the target")
     found = verify(source, target, migration.weight_map, given, second_arguments(reading), layouts)
-    migration.weight_map = replace(migration.weight_map, target_h5=found.target_file)
+    migration.weight_map = replace(migration.weight_map, target_h5=found.target_file, source_h5=found.source_places)
     return found
 
 

@@ -73,6 +73,8 @@ class Verification:
     notes: list[str] = field(default_factory=list)
     error: str = ""
     target_file: TargetFile | None = field(default=None, repr=False)
+    source_places: dict[str, str] = field(default_factory=dict, repr=False)
+    """Where the source framework's own weights file keeps the arrays, for the weight map."""
 
     @property
     def passed(self) -> bool:
@@ -97,5 +99,5 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
         found = asdict(replace(self, target_file=None)) | {"summary": self.summary()}
-        del found["target_file"]
+        del found["target_file"], found["source_places"]
         return found

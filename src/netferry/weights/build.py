@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from netferry.observe.run import Observation
 from netferry.ops import registry
 from netferry.ops.core import OpDef, Spelling
+from netferry.owned import owned
 from netferry.passes.layout.bound import layer_attributes, tensors
 from netferry.passes.layout.orders import is_identity
 from netferry.passes.layout.solve import Fold, Layout
@@ -31,6 +32,8 @@ class Member:
     trainable: bool
     buffer: bool
     identity: int
+    plain: bool = False
+    """A tensor that is just an attribute, neither parameter nor buffer."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,10 @@ def build_map(
     builder = _Builder(observation, written, layout, source, target)
     entries: list[Entry] = []
     modules = list(walker.walk(observation.recording.network))
-    builder.found = _moved(modules, observation.recording, placed or {})
+    builder.owned = owned(observation.recording, modules)
+    builder.found = _moved(
+        [m for m in modules if id(m.instance) not in written.tied], observation.recording, placed or {}
+    )
     for module in modules:
         if lazy and module.stock is not None and not builder.is_used(module):
             builder.dropped |= {_joined(module.source, m.name): "no call reaches its layer" for m in module.members}
@@ -86,6 +92,8 @@ class _Builder:
         self.target = target
         self.attributes = layer_attributes(self.recording)
         self.dropped: dict[str, str] = {}
+        self.owned: Mapping[int, bool] = {}
+        """The plain attributes that are state."""
         self.found: Mapping[int, str] = {}
         """Instance -> its path in the target, as far as running the target's code has told."""
 
@@ -95,7 +103,7 @@ class _Builder:
         inputs = {t.identity for t in self.recording.inputs}
         given = [(e, {t.identity for t in tensors([*e.args, *e.kwargs.values()])}) for e in self.recording.events]
         started = next((i for i, (_, identities) in enumerate(given) if identities & inputs), 0)
-        return {i for _, identities in given[started:] for i in identities} | {e.instance for e, _ in given}
+        return {i for _, identities in given[started:] for i in identities} | {e.instance or 0 for e, _ in given}
 
     def is_used(self, module: Module) -> bool:
         """Whether the run called a layer, or read one of its arrays."""
@@ -111,15 +119,23 @@ class _Builder:
         return ".".join(self._attribute(owners, part) for owners, part in path)
 
     def _attribute(self, owners: tuple[str, ...], name: str) -> str:
-        written = self.written
-        known = (written.names.get(owner, owner.rpartition(".")[2]) for owner in owners)
-        return next((written.renamed[key] for o in known if (key := f"{o}.{name}") in written.renamed), name)
+        renamed = self.written.renamed
+        return next((renamed[key] for o in self._classes(owners) if (key := f"{o}.{name}") in renamed), name)
+
+    def _classes(self, owners: tuple[str, ...]) -> list[str]:
+        """What classes of the source are called in the output."""
+        return [self.written.names.get(owner, owner.rpartition(".")[2]) for owner in owners]
 
     def own(self, module: Module) -> Iterator[Entry]:
         """Arrays that the user's own class holds: in the order their readers want."""
         for member in module.members:
+            if member.plain and member.identity not in self.owned:
+                continue
             order = self.layout.orders.get(member.identity)
             name = _joined(module.source, member.name)
+            if any(f"{owner}.{member.name}" in self.written.dissolved for owner in self._classes(module.owners)):
+                self.dropped[name] = "made anew in every call"
+                continue
             own = self.path(((module.owners, member.name),))
             base = self.base(module)
             target = f"{base}.{own}" if base else own
@@ -195,6 +211,8 @@ class _Builder:
             spec = rearrange.Spec.parse(text)
             if any(n not in canonical for n in spec.names):
                 continue
+            if spec.names == ("weight",) and id(module.instance) in self.written.tied:
+                continue  # It is the array of another layer, which the map has already.
             shapes = {n: canonical[n][1] for n in spec.names}
             recipe = rearrange.to_framework(spec, layouts, shapes, known=_group_sizes(written, op, attributes))
             sources = {

@@ -21,11 +21,13 @@ _READERS: Final[Mapping[str, tuple[str, str]]] = {
     ".safetensors": ("netferry.weights.formats", "SafetensorsFile"),
     ".safetensors.index.json": ("netferry.weights.formats", "ShardedFile"),
     ".npz": ("netferry.weights.formats", "NumpyFile"),
+    ".h5": ("netferry.weights.hdf5", "Hdf5File"),
+    ".keras": ("netferry.weights.hdf5", "Hdf5File"),
     ".pt": ("netferry.frameworks.torch.checkpoint", "TorchFile"),
     ".pth": ("netferry.frameworks.torch.checkpoint", "TorchFile"),
     ".bin": ("netferry.frameworks.torch.checkpoint", "TorchFile"),
 }
-_WRITTEN: Final = (".safetensors", ".npz", ".weights.h5")
+_WRITTEN: Final = (".safetensors", ".npz", ".weights.h5", ".pt")
 _WHOLE_NETWORK: Final = ".keras"
 """A format that holds the architecture too, which only the network's own code can describe."""
 
@@ -46,6 +48,9 @@ def convert_checkpoint(
     targets = [entry.target for entry in weight_map.entries]
     if kind == ".weights.h5":
         formats.write_h5(out, _placed(made, weight_map, Path(map_file)))
+    elif kind == ".pt":
+        save = importlib.import_module("netferry.frameworks.torch.checkpoint").write
+        save(out, ((entry.target, array) for entry, array in made))
     else:
         write = formats.write_safetensors if kind == ".safetensors" else formats.write_npz
         write(out, targets, ((entry.target, array) for entry, array in made))
@@ -105,6 +110,9 @@ def _located(checkpoint: Checkpoint, weight_map: WeightMap, path: Path) -> dict[
     """Name in the map -> name in the file, which may have a prefix before every name (``module.``)."""
     present = set(checkpoint.names())
     needed = sorted(weight_map.sources)
+    elsewhere = {name: weight_map.source_h5[name] for name in needed if name in weight_map.source_h5}
+    if len(elsewhere) == len(needed) and present.issuperset(elsewhere.values()):
+        return elsewhere
     if not needed or present.issuperset(needed):
         return {name: name for name in needed}
     prefixes = {name.removesuffix(needed[0]) for name in present if name.endswith(f".{needed[0]}")}

@@ -72,6 +72,8 @@ class WeightMap:
     target: str = ""
     dropped: Mapping[str, str] = field(default_factory=dict)
     target_h5: TargetFile | None = None
+    source_h5: Mapping[str, str] = field(default_factory=dict)
+    """Array of the source -> its place in the weights files of a framework that names them otherwise."""
 
     @property
     def sources(self) -> set[str]:
@@ -93,6 +95,8 @@ class WeightMap:
         }
         if self.target_h5 is not None:
             made["target_h5"] = {"paths": dict(self.target_h5.paths), "others": dict(self.target_h5.others)}
+        if self.source_h5:
+            made["source_h5"] = dict(self.source_h5)
         return made
 
     @classmethod
@@ -102,7 +106,7 @@ class WeightMap:
             raise ValueError(f"schema {data['schema']!r}, version {data['version']!r}")
         file = TargetFile(**data["target_h5"]) if "target_h5" in data else None
         entries = tuple(Entry.from_json(entry) for entry in data["arrays"])
-        return cls(entries, data["source"], data["target"], data.get("dropped", {}), file)
+        return cls(entries, data["source"], data["target"], data.get("dropped", {}), file, data.get("source_h5", {}))
 
     def save(self, path: Path | str) -> None:
         """Write the map as JSON."""

@@ -16,9 +16,9 @@ def target_file(weight_map: WeightMap, runtime: Runtime, network: Any) -> Target
     resolved = {entry.target: runtime.resolve(network, entry.target) for entry in weight_map.entries}
     placed = {target: found.paths[path] for target, path in resolved.items() if path in found.paths}
     mapped = set(resolved.values())
-    left = {path: place for path, place in found.paths.items() if path not in mapped}
-    # Arrays that no entry makes (constants that the network computes itself) are written as they are.
     variables = runtime.state(network).variables
+    left = {path: place for path, place in found.paths.items() if path in variables and path not in mapped}
+    # Arrays that no entry makes (constants that the network computes itself) are written as they are.
     constants = {
         place: {"dtype": variables[path].dtype, "values": runtime.read(network, path).tolist()}
         for path, place in left.items()

@@ -57,6 +57,27 @@ def layer_of(function: Any, reader: Reader, node: ast.expr) -> Op | None:
     return None
 
 
+def rectifier(reader: Reader, node: ast.Call) -> Op | None:
+    """``ReLU(6.0)``: bounded ones are ops of their own; None where instances differ or the op is not known."""
+    made = [v for v in reader.values(node) if isinstance(v, keras.layers.ReLU)]
+    kinds = {
+        (None if v.max_value is None else float(v.max_value), float(v.negative_slope), float(v.threshold)) for v in made
+    }
+    if not kinds and not node.args and not any(k.arg != "name" for k in node.keywords):
+        kinds = {(None, 0.0, 0.0)}
+    site = reader.site(node)
+    match list(kinds):
+        case [(None, 0.0, 0.0)]:
+            return Op("relu", {}, layer=True, site=site)
+        case [(6.0, 0.0, 0.0)]:
+            return Op("relu6", {}, layer=True, site=site)
+        case [(None, slope, 0.0)]:
+            return Op("leaky_relu", {}, {"negative_slope": constant(slope)}, layer=True, site=site)
+        case [(top, 0.0, 0.0)]:
+            return Op("hardtanh", {}, {"min": constant(0.0), "max": constant(top)}, layer=True, site=site)
+    return None
+
+
 def _value(reader: Reader, given: ast.expr) -> Any:
     """The one value that an argument has; MISSING where there are several or none is known."""
     if isinstance(given, ast.Constant):

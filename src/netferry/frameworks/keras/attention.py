@@ -49,7 +49,9 @@ def _is_simple(call: LayerCall) -> bool:
 
 def _given_masks(call: LayerCall) -> list[str]:
     given = {name: call.operand(name) for name in _MASKS}
-    return [name for name, mask in given.items() if mask is not None and not (is_literal(mask) and literal(mask) is None)]
+    return [
+        name for name, mask in given.items() if mask is not None and not (is_literal(mask) and literal(mask) is None)
+    ]
 
 
 def _argument(event: Event, name: str) -> object:

@@ -20,19 +20,6 @@ def hyperparameter(node: LayerAttribute, framework: str) -> ast.expr | None:
     return None if text is None else ast.parse(text, mode="eval").body
 
 
-def permutation(op: str, parameter: str, framework: str) -> tuple[int, ...] | None:
-    """The transpose that turns Keras's array of a layer's parameter into the source's; None where that is not enough."""
-    declared = registry.get(op)
-    own = declared.params.get(parameter, "").split()
-    for spelling in declared.spellings.get(framework, ()):
-        for text in spelling.params.values():
-            source, _, layout = text.partition(":")
-            axes = layout.split()
-            if source.strip() == parameter and sorted(axes) == sorted(own):
-                return tuple(axes.index(axis) for axis in own)
-    return None
-
-
 def _name(op: str, node: LayerAttribute, framework: str) -> str | None:
     for spelling in registry.get(op).spellings.get(framework, ()):
         for argument in spelling.parsed.names if spelling.layer and spelling.path else ():
@@ -54,12 +41,11 @@ def _read(attribute: ast.expr, name: str, conversion: object) -> str | None:
 def fill_inferred(program: Program) -> None:
     """Put in the number that Keras only learns from the data: ``self.conv.in_channels`` of ``Conv2d(3, 64, 7)`` is 3."""
     for definition in program.definitions:
-        if isinstance(definition.node, ast.ClassDef):
-            definition.node = _Inferred(definition.node, program.notes).visit(definition.node)
+        definition.node = _Inferred(definition.node, program.notes).visit(definition.node)
 
 
 class _Inferred(ast.NodeTransformer):
-    def __init__(self, owner: ast.ClassDef, notes: list[Note]) -> None:
+    def __init__(self, owner: ast.stmt, notes: list[Note]) -> None:
         self.notes = notes
         self.quiet = False
         self.made: dict[str, list[Op]] = {}
@@ -70,12 +56,15 @@ class _Inferred(ast.NodeTransformer):
 
     def visit_LayerAttribute(self, node: LayerAttribute) -> ast.expr:
         self.generic_visit(node)
-        if not any(node.name in (op := registry.get(o)).parsed and op.parsed[node.name].default is INFERRED for o in node.ops):
+        if not any(
+            node.name in (op := registry.get(o)).parsed and op.parsed[node.name].default is INFERRED for o in node.ops
+        ):
             return node
         given = [op.attribute(node.name) for op in self.made.get(ast.unparse(node.owner), ()) if op.name in node.ops]
         value = given[0] if len(given) == 1 else None
         if value is not None and (is_literal(value) or ast.unparse(value).startswith("self.")):
-            return ast.copy_location(copied(value), node)
+            given_value: ast.expr = copied(value)
+            return ast.copy_location(given_value, node)
         return self._seen(node) or node
 
     def _seen(self, node: LayerAttribute) -> ast.expr | None:
@@ -87,7 +76,8 @@ class _Inferred(ast.NodeTransformer):
         if not self.quiet:
             text = f"{node.name} is written as {number}, which it was in the run: the target learns it from the data"
             self.notes.append(Note(text, node.site, "NF031", "warning"))
-        return ast.copy_location(constant(number), node)
+        made: ast.expr = ast.copy_location(constant(number), node)
+        return made
 
     def visit_Op(self, node: Op) -> ast.AST:
         """Sizes that the target infers will not be written: no need to tell where they come from."""

@@ -98,6 +98,4 @@ def _adaptive(n: int) -> Legalise:
 
 LEGALISATIONS: dict[str, Legalise] = {
     f"adaptive_{kind}_pool{n}d": _adaptive(n) for kind in ("avg", "max") for n in (1, 2, 3)
-} | {
-    f"{kind}_pool{n}d": make(n) for kind, make in (("max", _max), ("avg", _average)) for n in (1, 2, 3)
-}
+} | {f"{kind}_pool{n}d": make(n) for kind, make in (("max", _max), ("avg", _average)) for n in (1, 2, 3)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from netferry.frameworks.keras.activations import activation_layer
+from netferry.frameworks.keras.activations import activation_layer, rectifier
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind, bind
 from netferry.pivot.copying import copied
@@ -22,6 +22,9 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
     if name == "Activation":
         given = inner.args[0] if inner.args else next((k.value for k in inner.keywords if k.arg == "activation"), None)
         made = activation_layer(reader, given) if given is not None else None
+        return MISSING if made is None else _op(reader, node, made.name, {k.arg: k.value for k in made.attributes})
+    if name == "ReLU":
+        made = rectifier(reader, inner)
         return MISSING if made is None else _op(reader, node, made.name, {k.arg: k.value for k in made.attributes})
     call = copied(inner)
     strip(reader, call, path)

@@ -25,6 +25,19 @@ def wide_types(dtype: str) -> Iterator[None]:
 
 
 @contextmanager
+def quick_initialisers() -> Iterator[None]:
+    """Let all weights start alike: drawing them takes long, and others are assigned before anything is compared."""
+
+    def alike(self: Any, shape: Any, dtype: Any = None) -> Any:
+        return keras.ops.full(shape, 0.01, dtype or keras.config.floatx())
+
+    with ExitStack() as stack:
+        for kind in _RANDOM:
+            stack.enter_context(_replaced(kind, "__call__", alike))
+        yield
+
+
+@contextmanager
 def _wide_backend(dtype: str) -> Iterator[None]:
     if keras.backend.backend() == "jax":
         with _jax_wide(dtype):
@@ -143,6 +156,11 @@ def _unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
     return x
 
 
+_RANDOM = (
+    keras.initializers.RandomNormal, keras.initializers.RandomUniform, keras.initializers.TruncatedNormal,
+    keras.initializers.VarianceScaling, keras.initializers.Orthogonal,
+)  # fmt: skip
+"""The initialisers that draw numbers; those not listed extend one of these."""
 _TENSORFLOW: Mapping[str, Callable[..., Any]] = {"normal": _normal, "uniform": _uniform, "shuffle": _unchanged}
 _KERAS: Mapping[str, Callable[..., Any]] = {
     "normal": _normal,

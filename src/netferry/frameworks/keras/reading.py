@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from netferry.frameworks.keras import methods
-from netferry.frameworks.keras.activations import activated, activation_layer
+from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
@@ -278,6 +278,10 @@ def _strip(reader: Reader, node: ast.Call, path: str) -> None:
 
 def _word(reader: Reader, value: ast.expr) -> ast.expr:
     """How to pad: a word, in small letters; a variable that always held one word stands for it."""
+    known = reader.values(value) if isinstance(value, ast.Call) else []
+    if known and isinstance(known[0], tuple) and all(v == known[0] for v in known):
+        # Computed from the sizes of the input, which the network has for good.
+        return ast.copy_location(constant(known[0]), value)
     seen = set(map(str, reader.values(value))) if not isinstance(value, ast.Constant) else {str(value.value)}
     word = seen.pop().lower() if len(seen) == 1 else ""
     return ast.copy_location(ast.Constant(word), value) if word in ("same", "valid", "causal") else value
@@ -301,7 +305,8 @@ def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
 
 def _behind(made: Any, applied: Op, reader: Reader, node: ast.Call) -> ast.expr:
     """A layer and its activation, one after the other."""
-    chain = list(made.operands[0].value.elts) if isinstance(made, Op) and made.name == "sequential" else [made]
+    listing = made.operand("layers") if isinstance(made, Op) and made.name == "sequential" else None
+    chain = list(listing.elts) if isinstance(listing, ast.List) else [made]
     both = Op("sequential", {"layers": ast.List([*chain, applied], ast.Load())}, layer=True, site=reader.site(node))
     both.nf_pair = True  # type: ignore[attr-defined]
     return both
@@ -415,7 +420,17 @@ def _activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -
     return made
 
 
+def _rectifier(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    made = rectifier(reader, node)
+    if made is None:
+        return MISSING
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
 _RULES: dict[str, Rule] = {
+    "keras.layers.ReLU": _rectifier,
     "keras.Sequential": _sequential,
     "keras.Sequential.__init__": _sequential,
     "keras.Sequential.add": _append,

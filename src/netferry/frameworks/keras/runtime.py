@@ -42,7 +42,7 @@ class KerasRuntime:
     def prepare(self, dtype: Precision) -> Iterator[None]:
         """Make ``dtype`` the type of new layers and constants."""
         before = keras.config.floatx(), keras.config.dtype_policy()
-        with patches.wide_types(dtype):
+        with patches.wide_types(dtype), patches.quick_initialisers():
             keras.config.set_floatx(dtype)
             keras.config.set_dtype_policy(dtype)
             try:

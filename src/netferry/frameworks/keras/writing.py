@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from typing import Any
 
-from netferry.frameworks.keras import assigning, attention, attributes, batches, building, gathers, masks, names, training
+from netferry.frameworks.keras import (
+    assigning,
+    attention,
+    attributes,
+    batches,
+    building,
+    gathers,
+    initialising,
+    masks,
+    names,
+    training,
+    tying,
+)
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
-from netferry.pivot.facts import Note
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 
@@ -17,7 +29,6 @@ _TYPES = {
 }  # fmt: skip
 _SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
 """Optional variables of Keras layers, and the constructor argument (and attribute) that says whether they exist."""
-_UNINITIALISED = "a layer keeps the target's own initial values: those of the source cannot be told when it is made"
 _PLAIN_TYPES = {"ModuleList": "list", "ModuleDict": "dict", "Shape": "tuple", "Dtype": "str", "Device": "str"}
 
 
@@ -30,7 +41,10 @@ class KerasConventions:
 
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag, parameters, initialisation: the Keras way."""
-        entry = {program.entry}
+        entry = _models(program)
+        tying.tie(program)
+        for definition in program.definitions:
+            definition.node = initialising.Split(self.parameter_name).visit(definition.node)
         for definition in program.definitions:
             _Conventions(self, program, entry).visit(definition.node)
         attention.simplify(program)
@@ -61,14 +75,6 @@ class KerasConventions:
         turns = {self._turn(op, node.name) for op in node.ops}
         if len(found) != 1 or None in found or len(turns) != 1:
             return None
-<<<<<<< HEAD
-        made = ast.Attribute(node.owner, str(found.pop()), ast.Load())
-        perms = {attributes.permutation(op, node.name, self.name) for op in node.ops}
-        perm = perms.pop() if len(perms) == 1 else None
-        if perm is None:
-            return None
-        return made if perm == tuple(sorted(perm)) else Op("transpose", {"x": made}, {"perm": constant(perm)})
-=======
         variable = ast.Attribute(node.owner, str(found.pop()), ast.Load())
         turn = turns.pop()
         return variable if turn is None else Op("transpose", {"x": variable}, {"perm": constant(turn)}, site=node.site)
@@ -84,7 +90,6 @@ class KerasConventions:
                 if name.strip() == parameter and own != layout and sorted(own) == sorted(layout):
                     return tuple(own.index(axis) for axis in layout)
         return None
->>>>>>> snap
 
     def parameter_name(self, op: str, parameter: str) -> str | None:
         """The Keras name of a canonical parameter."""
@@ -108,6 +113,22 @@ def conventions(name: str) -> KerasConventions:
     return KerasConventions(name)
 
 
+def _models(program: Program) -> set[str]:
+    """The classes that become models: the network's own, with the bases that nothing else extends or makes."""
+    classes = {c.name: c for c in program.classes()}
+    nodes = [n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.Call | ast.ClassDef)]
+    named = [e for n in nodes for e in (n.bases if isinstance(n, ast.ClassDef) else [n.func])]
+    uses = Counter(e.id for e in named if isinstance(e, ast.Name))
+    chain = [program.entry]
+    while (node := classes.get(chain[-1])) is not None and not any(isinstance(b, Reference) for b in node.bases):
+        bases = [b.id for b in node.bases if isinstance(b, ast.Name) and b.id in classes]
+        methods = {m.name for b in bases for m in classes[b].body if isinstance(m, ast.FunctionDef)}
+        if len(bases) != 1 or uses[bases[0]] > 1 or methods & (names.MODEL_RESERVED - names.RESERVED):
+            return set()
+        chain.append(bases[0])
+    return set(chain) if node is not None else set()
+
+
 class _Conventions(ast.NodeTransformer):
     """Rewrites the neutral structure of one definition."""
 
@@ -123,7 +144,7 @@ class _Conventions(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         outer = self.is_model, self.in_module
         self.class_name = node.name
-        self.is_model = node.name in self.entry and any(isinstance(b, Reference) for b in node.bases)
+        self.is_model = node.name in self.entry
         self.in_module = any(isinstance(b, Reference) for b in node.bases) or any(
             isinstance(b, ast.Name) and b.id in self.classes for b in node.bases
         )
@@ -141,14 +162,11 @@ class _Conventions(ast.NodeTransformer):
             return ast.copy_location(dotted(f"{self.conventions.prefix}.Model"), base)
         return base
 
-<<<<<<< HEAD
-=======
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         extended = None if self.in_module else self._extended(node)
         if extended is not None:
             self.class_name, self.is_model, self.in_module = extended, extended in self.entry, True
-        if self.in_module and node.name == "forward":
-            node.name = "call"
+            node.name = "call" if node.name == "forward" else self._own(node.name)
         self.generic_visit(node)
         if extended is not None:
             self.is_model = self.in_module = False
@@ -160,7 +178,6 @@ class _Conventions(ast.NodeTransformer):
         names = [a.id for d in calls for a in d.args if isinstance(a, ast.Name)]
         return next((name for name in names if name in self.classes), None)
 
->>>>>>> snap
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
         if node.attr == "forward":
@@ -220,36 +237,12 @@ class _Conventions(ast.NodeTransformer):
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.value, Op) and node.value.name.startswith("init_"):
-            return self._initialise(node, node.value)
+            return _replacing(initialising.initialised(self.program, node, node.value, self.conventions), node)
         if isinstance(node.value, Op) and node.value.name == "set_trainable":
             module, value = node.value.operands[0].value, node.value.attribute("value")
             assert value is not None
             return _replacing(ast.Assign([ast.Attribute(module, "trainable", ast.Store())], value), node)
         return node
-
-    def _unknown(self, tree: ast.AST) -> bool:
-        """Whether it reads something of a layer that has no name here."""
-        read = [n for n in ast.walk(tree) if isinstance(n, LayerAttribute)]
-        return any(self.conventions.layer_attribute(n) is None for n in read)
-
-    def _initialise(self, node: ast.Expr, op: Op) -> ast.AST:
-        """Keras makes a layer's variables when it is first called, so initialising one means setting its initialiser."""
-        target = op.operand("x")
-        while isinstance(target, Op) and target.name == "stop_gradient":  # ``layer.weight.data``
-            target = target.operand("x")
-        assert target is not None
-        initialiser: Any = op.replace(operands={"x": None})
-        if isinstance(target, LayerAttribute):
-            found = {self.conventions.parameter_name(o, target.name) for o in target.ops}
-            if len(found) != 1 or None in found or self._unknown(initialiser):
-                note = Note(_UNINITIALISED, op.site, "NF031", "warning") if op.site else None
-                self.program.notes += [note] if note else []
-                return _replacing(ast.Pass(), node)
-            attribute = ast.Attribute(target.owner, f"{found.pop()}_initializer", ast.Store())
-            return _replacing(ast.Assign([attribute], initialiser), node)
-        shape = ast.Attribute(target, "shape", ast.Load())
-        call = ast.Call(ast.Attribute(target, "assign", ast.Load()), [ast.Call(initialiser, [shape], [])], [])
-        return _replacing(ast.Expr(call), node)
 
 
 def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from netferry.diagnostics import failure
@@ -30,6 +31,14 @@ class TorchFile:
         """One array; bfloat16 becomes float32."""
         array: Array = to_array(self._arrays[name])
         return array
+
+
+def write(path: Path, arrays: Iterable[tuple[str, Array]]) -> None:
+    """Save arrays as a state dictionary, whole or not at all."""
+    state = {name: torch.from_numpy(np.array(array)) for name, array in arrays}
+    partial = path.with_name(f"{path.name}.part")
+    torch.save(state, partial)
+    partial.replace(path)
 
 
 def _load(path: Path) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from netferry.frameworks.torch import holding
+from netferry.frameworks.torch import children, holding
 from netferry.frameworks.torch.names import callable_path
 from netferry.pivot.nodes import Hole, Op, constant
 
@@ -39,7 +39,8 @@ def walk(reader: Reader, node: ast.Call, name: str) -> ast.expr | None:
 def _children(reader: Reader, node: ast.Call, owner: ast.expr) -> ast.expr:
     kind = holding.held(reader, owner)
     if kind is None:
-        return Op("children", {"module": reader.visit(owner)}, site=reader.site(node))
+        listing = children.listed(reader, owner)
+        return listing or Op("children", {"module": reader.visit(owner)}, site=reader.site(node))
     listing = holding.members(reader, owner) or reader.visit(owner)
     return ast.Call(ast.Attribute(listing, "values", ast.Load()), [], []) if kind.kind == "dict" else listing
 
@@ -55,7 +56,7 @@ def _named(reader: Reader, node: ast.expr, owner: ast.expr) -> ast.expr:
         return reader.hole(node, "the members of a sequence have no names elsewhere", "walk over it by position")
     if kind is not None and kind.kind == "list":
         pairs = ast.Call(ast.Name("enumerate", ast.Load()), [holding.container(reader, owner, kind)], [])
-        targets = [ast.Name("index", ast.Store()), ast.Name("layer", ast.Store())]
+        targets: list[ast.expr] = [ast.Name("index", ast.Store()), ast.Name("layer", ast.Store())]
         over = ast.comprehension(ast.Tuple(targets, ast.Store()), pairs, [], 0)
         key = ast.Call(ast.Name("str", ast.Load()), [ast.Name("index", ast.Load())], [])
         return ast.DictComp(key, ast.Name("layer", ast.Load()), [over])
@@ -98,7 +99,11 @@ def by_key(reader: Reader, node: ast.Subscript) -> ast.expr | None:
     match node.value:
         case ast.Attribute(value=owner, attr="_modules") if _are_modules(reader.values(owner)):
             found = member(reader, owner, node.slice)
-            return found or ast.Call(ast.Name("getattr", ast.Load()), [reader.visit(owner), reader.visit(node.slice)], [])
+            if found is None and isinstance(node.slice, ast.Constant) and str(node.slice.value).isidentifier():
+                return ast.Attribute(reader.visit(owner), str(node.slice.value), ast.Load())
+            return found or ast.Call(
+                ast.Name("getattr", ast.Load()), [reader.visit(owner), reader.visit(node.slice)], []
+            )
     return None
 
 

@@ -15,7 +15,9 @@ from netferry.pivot.nodes import Op
 if TYPE_CHECKING:
     from netferry.reader import Reader
 
-_NORMED: Final = "parameters that the source freezes stay trainable: elsewhere, freezing changes batch normalisation too"
+_NORMED: Final = (
+    "parameters that the source freezes stay trainable: elsewhere, freezing changes batch normalisation too"
+)
 _SINGLE: Final = "a single parameter of a layer that the source freezes stays trainable"
 
 

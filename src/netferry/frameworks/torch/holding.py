@@ -44,7 +44,7 @@ def of_class(kind: type) -> Held | None:
         return None
     if kind is stock:
         return Held(_STOCK[stock])
-    root = next(k for k in reversed(kind.__mro__) if issubclass(k, stock) and k is not stock)
+    root: Any = next(k for k in reversed(kind.__mro__) if issubclass(k, stock) and k is not stock)
     if root.__module__.startswith("torch."):
         return Held(_STOCK[stock])
     if stock is not torch.nn.Sequential:
@@ -166,8 +166,9 @@ def _super() -> ast.expr:
 
 
 def _holding(kind: Held, given: ast.expr) -> ast.stmt:
-    layer = kind.kind == "sequence"
-    value = Op("sequential" if layer else _OPS[kind.kind], {"layers" if layer else "modules": given}, layer=True)
+    value = Op(_OPS[kind.kind], {"layers" if kind.kind == "sequence" else "modules": given}, layer=True)
+    if isinstance(given, ast.List) and not given.elts and kind.kind == "sequence":
+        value = Op("sequential", {}, layer=True)
     return ast.Assign([ast.Attribute(ast.Name("self", ast.Load()), kind.attribute, ast.Store())], value)
 
 
@@ -184,7 +185,13 @@ def _given(reader: Reader, call: ast.Call, kind: Held) -> ast.expr:
     made: ast.expr = reader.visit(values[0])
     if isinstance(made, ast.GeneratorExp):
         return ast.ListComp(made.elt, made.generators)
-    return made if isinstance(made, ast.List | ast.ListComp | ast.Dict | ast.DictComp) else _called(kind.kind, made)
+    seen = reader.values(values[0])
+    is_own = bool(seen) and all(isinstance(v, dict if kind.kind == "dict" else list) for v in seen)
+    return (
+        made
+        if is_own or isinstance(made, ast.List | ast.ListComp | ast.Dict | ast.DictComp)
+        else _called(kind.kind, made)
+    )
 
 
 def _called(name: str, argument: ast.expr) -> ast.expr:
@@ -200,14 +207,16 @@ def declared(reader: Reader, node: ast.ClassDef) -> None:
         return
     if found.attribute:
         others = [b for i, b in enumerate(node.bases) if i not in stock]
-        modules = [b for b in reader.bases if isinstance(b, type) and b not in _STOCK and issubclass(b, torch.nn.Module)]
+        modules = [
+            b for b in reader.bases if isinstance(b, type) and b not in _STOCK and issubclass(b, torch.nn.Module)
+        ]
         node.bases = others if modules else [Reference("torch.nn.Module", "Module"), *others]
     if not any(isinstance(s, ast.FunctionDef) and s.name == "__init__" for s in node.body):
         _add_constructor(node, found, kind)
 
 
 def _add_constructor(node: ast.ClassDef, kind: Held, of: Any) -> None:
-    if of.__init__ not in (s.__init__ for s in _STOCK):
+    if of.__init__ not in (s.__init__ for s in _STOCK):  # type: ignore[misc]
         return
     spread = issubclass(of, torch.nn.Sequential)
     name: ast.expr = ast.Name("members", ast.Load())
@@ -226,7 +235,9 @@ def _add_constructor(node: ast.ClassDef, kind: Held, of: Any) -> None:
 def method(reader: Reader, node: ast.Call, path: str) -> ast.expr | None:
     """A method of a container: of the list or dict that it is elsewhere."""
     name = path.rpartition(".")[2]
-    if not path.startswith(tuple(f"torch.nn.{s.__name__}." for s in _STOCK)) or not isinstance(node.func, ast.Attribute):
+    if not path.startswith(tuple(f"torch.nn.{s.__name__}." for s in _STOCK)) or not isinstance(
+        node.func, ast.Attribute
+    ):
         return None
     if name == "forward":
         return _chain(reader, node)

@@ -117,12 +117,19 @@ def _negative(item: ast.expr) -> ast.expr:
     return constant(-literal(item)) if is_literal(item) else ast.UnaryOp(ast.USub(), item)
 
 
+def _applied(node: Op, padding: ast.expr, n: int, rest: dict[str, ast.expr]) -> ast.expr:
+    """The layer, or the function where it is applied at once."""
+    x = node.operand("x")
+    if node.layer or x is None:
+        return Op(f"pad{n}d", {}, {"padding": padding, **rest}, layer=True, site=node.site)
+    pads = padding if isinstance(padding, ast.Tuple) else ast.Tuple([padding] * (2 * n), ast.Load())
+    return Op("pad", {"x": x}, {"pads": pads, **rest}, site=node.site)
+
+
 def _spatial(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         padding = _sides(node, "pads", n, 1)
-        return node if padding is None else Op(
-            f"pad{n}d", {}, {"padding": padding, **_kept(node, "pads")}, layer=True, site=node.site
-        )  # fmt: skip
+        return node if padding is None else _applied(node, padding, n, _kept(node, "pads"))
 
     return legalise
 
@@ -130,7 +137,7 @@ def _spatial(n: int) -> Legalise:
 def _crop(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         padding = _sides(node, "cropping", n, -1)
-        return node if padding is None else Op(f"pad{n}d", {}, {"padding": padding}, layer=True, site=node.site)
+        return node if padding is None else _applied(node, padding, n, {})
 
     return legalise
 

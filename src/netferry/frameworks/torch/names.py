@@ -107,7 +107,9 @@ def callable_path(function: Any) -> str | None:
     ):
         owner = getattr(receiver, "__name__", "")
         if owner.startswith("torch"):
-            public = owner.replace("torch._C._VariableFunctions", "torch").replace("torch._C._nn", "torch.nn.functional")
+            public = owner.replace("torch._C._VariableFunctions", "torch").replace(
+                "torch._C._nn", "torch.nn.functional"
+            )
             return f"{public}.{name}"
     return None
 

@@ -10,11 +10,7 @@ from typing import Any
 
 import torch
 
-<<<<<<< HEAD
-from netferry.frameworks.torch import children, filling, freezing, published
-=======
 from netferry.frameworks.torch import descending, filling, freezing, holding, published, tying
->>>>>>> snap
 from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
 from netferry.frameworks.torch.own_forward import own_forward
@@ -167,9 +163,8 @@ class TorchConventions(TorchProbe):
             return _member(reader, node, owners)
         if node.attr == "training":
             return Op("is_training", {}, site=reader.site(node))
-        kinds = [type(owner) for owner in owners]
-        found = holding.by_name(reader, node, owners) or descending.modules_table(reader, node, owners)
-        return found or self._layer_attribute(reader, node, kinds)
+        found = holding.by_name(reader, node, list(owners)) or descending.modules_table(reader, node, owners)
+        return found or self._layer_attribute(reader, node, [type(owner) for owner in owners])
 
     def _layer_attribute(self, reader: Reader, node: ast.Attribute, kinds: Sequence[type]) -> ast.expr | None:
         names: dict[str, str] = {}
@@ -412,11 +407,12 @@ def _sequential(conventions: TorchConventions, reader: Reader, node: ast.Call) -
 
 def _layers(reader: Reader, node: ast.Call, listing: ast.expr) -> ast.expr:
     instances = reader.values(node)
+    empty = isinstance(listing, ast.List) and not listing.elts
     if isinstance(node.func, ast.Attribute) and node.func.attr == "__init__":
-        return ast.Call(reader.visit(node.func), [listing], [])
-    if isinstance(listing, ast.List) and not listing.elts and instances and all(len(i) == 0 for i in instances):
+        return ast.Call(reader.visit(node.func), [] if empty else [listing], [])
+    if empty and instances and all(len(i) == 0 for i in instances):
         return Op("identity", {}, layer=True, site=reader.site(node))
-    made = Op("sequential", {"layers": listing}, layer=True, site=reader.site(node))
+    made = Op("sequential", {} if empty else {"layers": listing}, layer=True, site=reader.site(node))
     made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
     return made
 
@@ -465,31 +461,6 @@ def _buffer(conventions: TorchConventions, reader: Reader, node: ast.Call) -> as
     return made
 
 
-<<<<<<< HEAD
-def _children(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    assert isinstance(node.func, ast.Attribute)
-    named = node.func.attr == "named_children"
-    made = children.listed(reader, node.func.value, named=named)
-    if made is not None or named:
-        return made or reader.hole(node, "the names of the children are not known", "name the layers")
-    return Op("children", {"module": reader.visit(node.func.value)}, site=reader.site(node))
-
-
-def _walk(name: str) -> Rule:
-    def rule(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-        assert isinstance(node.func, ast.Attribute)
-        return Op(name, {"module": reader.visit(node.func.value)}, site=reader.site(node))
-
-    return rule
-
-
-def _append(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    assert isinstance(node.func, ast.Attribute)
-    return Op("append_to_sequence", {"module": reader.visit(node.func.value), "item": reader.visit(node.args[0])})
-
-
-=======
->>>>>>> snap
 def _checkpoint(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
     """Gradient checkpointing changes memory, not results."""
     function, *args = [reader.visit(a) for a in node.args]
@@ -566,13 +537,6 @@ _RULES: dict[str, Rule] = {
     "torch.nn.Parameter": _parameter,
     "torch.nn.parameter.Parameter": _parameter,
     "torch.nn.Buffer": _buffer,
-<<<<<<< HEAD
-    "torch.nn.Module.modules": _walk("modules"),
-    "torch.nn.Module.children": _children,
-    "torch.nn.Module.named_children": _children,
-    "torch.nn.Module.parameters": _walk("parameters"),
-=======
->>>>>>> snap
     "torch.utils.checkpoint.checkpoint": _checkpoint,
     "torchvision.models._api.WeightsEnum.verify": _argument,
     "torch.jit.script": _argument,

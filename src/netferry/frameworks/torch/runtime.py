@@ -14,6 +14,7 @@ from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.torch.modes import Narrowest, modes
 from netferry.frameworks.torch.pretrained import without_checkpoints
+from netferry.frameworks.torch.walk import plain_tensors
 
 
 class TorchRuntime:
@@ -76,7 +77,7 @@ class TorchRuntime:
                 aliases[path] = first[id(tensor)]
                 continue
             first[id(tensor)] = path
-            parameter = isinstance(tensor, torch.nn.Parameter)
+            parameter = isinstance(tensor, torch.nn.Parameter) or tensor.requires_grad
             dtype = str(tensor.dtype).removeprefix("torch.")
             kind = "parameter" if parameter else "buffer"
             variables[path] = Variable(path, tuple(tensor.shape), dtype, tensor.requires_grad, kind)  # type: ignore[arg-type]
@@ -227,6 +228,8 @@ def _named(network: Any) -> Iterator[tuple[str, torch.Tensor]]:
     if isinstance(network, torch.nn.Module):
         yield from network.named_parameters(remove_duplicate=False)
         yield from network.named_buffers(remove_duplicate=False)
+        for path, module in network.named_modules():
+            yield from ((f"{path}.{name}".lstrip("."), tensor) for name, tensor in plain_tensors(module))
 
 
 def _named_modules(network: Any) -> list[tuple[str, torch.nn.Module]]:

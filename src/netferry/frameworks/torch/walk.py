@@ -70,6 +70,15 @@ def _members(module: Any) -> Iterator[Member]:
     for name, buffer in module._buffers.items():
         if buffer is not None and name != "num_batches_tracked":
             yield Member(name, tuple(buffer.shape), False, True, id(buffer))
+    for name, tensor in plain_tensors(module):
+        yield Member(name, tuple(tensor.shape), tensor.requires_grad, not tensor.requires_grad, id(tensor), plain=True)
+
+
+def plain_tensors(module: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """The numbers that a module keeps as attributes only."""
+    for name, value in vars(module).items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.is_leaf:
+            yield name, value
 
 
 def _all_members(module: Any) -> Iterator[Member]:

@@ -1,0 +1,268 @@
+"""What PyTorch code does by habit, devices, checkpoints and frozen parameters, and what becomes of it in Keras."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import netferry
+
+HEAD = "import torch\nimport torch.nn.functional as F\nfrom torch import nn\nfrom torch.utils import model_zoo\n\n\n"
+
+
+@functools.cache
+def migrated(body: str, *inputs: str, to: str = "keras", call: str | None = None, head: str = HEAD) -> Any:
+    """The migration of a file with the class ``Net``."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "net.py"
+        file.write_text(head + body)
+        return netferry.migrate(file, entry=None if call else "Net", call=call, to=to, inputs=list(inputs))
+
+
+def codes(made: Any) -> list[str]:
+    """The codes of all diagnostics that are more than information."""
+    return [d.code for d in made.diagnostics if d.severity != "info"]
+
+
+DEVICES = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+        self.a = nn.Linear(8, 6).to(device)
+
+    def forward(self, x):
+        if (x.is_cuda or x.is_xpu) and not torch.jit.is_tracing():
+            x = nn.parallel.data_parallel(self.a, x, range(2))
+        else:
+            x = self.a(x)
+        if x.device.type == "mps":
+            x = x.cpu()
+        with torch.device(x.device):
+            y = torch.arange(6)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(x)
+        return x + y
+"""
+
+
+def test_questions_about_devices_are_answered() -> None:
+    made = migrated(DEVICES, "4x8")
+    body = made.code.partition("def call")[2]
+    assert "if " not in body and "with " not in body and "device" not in made.code
+    assert made.status == 0, made.verification.reason
+
+
+DROPPED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Dropout1d(0.3)
+        self.values = nn.Dropout2d(0.3)
+        self.channels = nn.Dropout2d(0.1)
+
+    def forward(self, x, y):
+        return F.dropout2d(self.values(self.rows(x)), 0.2, self.training), self.channels(y)
+"""
+
+
+def test_dropout_of_channels_goes_by_the_axes_of_its_input() -> None:
+    code = migrated(DROPPED, "4x8", "2x3x7").code
+    assert "self.rows = layers.Dropout(0.3, noise_shape=(None, 1))" in code
+    assert "self.values = layers.Dropout(0.3)" in code
+    assert "self.channels = layers.SpatialDropout1D(0.1)" in code
+    assert "keras.random.dropout(" in code and "noise_shape=(ops" not in code
+
+
+FROZEN = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Sequential(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 6))
+        self.b = nn.Linear(6, 6)
+        self.c = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6))
+        self.scale = nn.Parameter(torch.ones(6))
+        self.scale.requires_grad = False
+        for p in self.a.parameters():
+            p.requires_grad = False
+        self.b.requires_grad_(False)
+        for p in self.c.parameters():
+            p.requires_grad_(False)
+
+    def forward(self, x):
+        return self.c(self.b(self.a(x) * self.scale))
+"""
+
+
+def test_frozen_parameters_stay_frozen() -> None:
+    made = migrated(FROZEN, "4x8")
+    for name in ("a", "b", "scale"):
+        assert f"self.{name}.trainable = False" in made.code
+    assert made.verification.passed, made.verification.reason
+
+
+def test_freezing_batch_normalisation_is_left_out_and_told() -> None:
+    made = migrated(FROZEN, "4x8")
+    assert "self.c.trainable" not in made.code and codes(made) == ["NF031"]
+    (note,) = (n for n in made.verification.notes if n.startswith("frozen in the source"))
+    assert note.endswith("c.0.weight, c.0.bias, c.1.weight, c.1.bias")
+
+
+LOADED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 6)
+
+    def forward(self, x):
+        return self.a(x)
+
+
+def net(pretrained=True):
+    model = Net()
+    if pretrained:
+        state = model_zoo.load_url("https://example.invalid/net.pth")
+        model.load_state_dict({k.replace("module.", ""): v for k, v in state.items()})
+    return model
+"""
+
+
+@pytest.mark.filterwarnings("ignore:the PyTorch checkpoint is not loaded here")
+def test_published_weights_are_not_downloaded() -> None:
+    made = migrated(LOADED, "4x8", call="net()")
+    assert "warnings.warn(" in made.code and "load_state_dict" not in made.code
+    assert set(codes(made)) == {"NF037"} and made.status == 1, made.verification.reason
+    assert made.verification.passed, made.verification.reason
+
+
+FILLED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 5)
+        self.width = self.conv.in_channels
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                m.weight.data.normal_(0, 0.1)
+                m.bias.data.zero_()
+            elif isinstance(m, nn.Linear):
+                nn.init.normal_(m.weight, 0, m.in_features**-0.5)
+            elif isinstance(m, nn.BatchNorm2d):
+                m.weight.data.fill_(1)
+
+    def forward(self, x):
+        x = self.conv(x).mean((2, 3))
+        x.add_(1.0).mul_(self.width)
+        return self.fc(x)
+"""
+
+
+def test_filling_parameters_is_initialising_them() -> None:
+    made = migrated(FILLED, "2x3x5x6")
+    assert "m.kernel_initializer = keras.initializers.RandomNormal(stddev=0.1)" in made.code
+    assert "m.bias_initializer = keras.initializers.Zeros()" in made.code
+    assert "m.gamma_initializer = keras.initializers.Ones()" in made.code, "the run did not reach it"
+    assert codes(made) == ["NF031"], "in_features is not known when the layer is made"
+    assert made.verification.passed, made.verification.reason
+
+
+def test_changing_a_tensor_in_place_makes_a_new_one() -> None:
+    assert "x = (x + 1.0) * self.width" in migrated(FILLED, "2x3x5x6").code
+
+
+def test_changing_a_part_in_place_is_refused() -> None:
+    body = FILLED.replace("x.add_(1.0).mul_(self.width)", "x[:, 1:3].mul_(self.width)")
+    assert "NF030" in codes(migrated(body, "2x3x5x6"))
+
+
+BACKBONE = """class Backbone(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3)
+        self.relu = nn.ReLU()
+        self.name = nn.Conv2d(4, 4, 3)
+        self.fc = nn.Linear(4, 6)
+
+    def predict(self, x):
+        return self.name(self.relu(self.conv1(x)))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        backbone = Backbone()
+        backbone.conv1 = nn.Conv2d(3, 4, 5)
+        self.features = nn.Sequential(*list(backbone.children())[:-1])
+        self.other = Backbone()
+        self.head = nn.Linear(self.other.fc.in_features, 7)
+
+    def predict(self, x):
+        return self.features(x), self.other.predict(x), self.other.name.out_channels
+
+    def forward(self, x):
+        return self.predict(x)
+"""
+
+
+def test_children_keep_their_order() -> None:
+    made = migrated(BACKBONE, "2x3x10x12")
+    assert "[backbone.conv1, backbone.relu, backbone.name_]" in made.code
+    assert made.verification.passed, made.verification.reason
+
+
+def test_names_that_keras_reserves_change_wherever_they_are_used() -> None:
+    made = migrated(BACKBONE, "2x3x10x12")
+    assert "self.other.predict(x)" in made.code, "a layer may have a method of that name"
+    assert "def predict_(self, x)" in made.code and "return self.predict_(x)" in made.code
+    assert "self.other.name_.filters" in made.code
+
+
+def test_layers_that_nothing_calls_have_no_weights_to_carry() -> None:
+    made = migrated(BACKBONE, "2x3x10x12")
+    assert {"head.weight", "head.bias", "other.fc.weight"} <= set(made.weight_map.dropped)
+    assert any("no call reaches" in note for note in made.verification.notes)
+
+
+HELD = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(8))
+        self.register_buffer("count", torch.tensor(0))
+
+    def forward(self, x):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * x.detach().mean(0)
+            self.count += 1
+        return x - self.mean
+"""
+
+
+@pytest.mark.parametrize("to", ["keras", "tensorflow"])
+def test_buffers_are_assigned_to(to: str) -> None:
+    made = migrated(HELD, "4x8", to=to)
+    assert "self.mean.assign(" in made.code and "self.count.assign(self.count + 1)" in made.code
+    assert made.verification.passed, made.verification.reason
+
+
+SCRIPT = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(8, 6)
+
+    def forward(self, x):
+        output = self.a(x)
+        return output
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--data", required=True)
+options = parser.parse_args()
+net = Net()
+output = net(torch.randn(4, 8) * options.scale)
+"""
+
+
+def test_local_variables_do_not_reach_the_script_around_the_network() -> None:
+    made = migrated(SCRIPT, "4x8", head="import argparse\n" + HEAD)
+    assert "argparse" not in made.code
+    assert made.status == 0, made.verification.reason
