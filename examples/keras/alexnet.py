@@ -1,45 +1,27 @@
 """AlexNet, after "One weird trick for parallelizing convolutional neural networks" (https://arxiv.org/abs/1404.5997)."""
 
+import math
+
 import keras
 from keras import layers, ops
 
 
-def pooling_options(x, *options):
-    """The axes of channels-last data to pool, each with its own value of every option."""
-    axes = range(1, len(x.shape) - 1)
-    return zip(
-        axes,
-        *(o if isinstance(o, (tuple, list)) else (o,) * len(axes) for o in options),
-    )
-
-
-def adaptive_average_pool(x, output_size):
-    """Pool channels-last data with as many windows as ``output_size`` says, overlapping where it does not divide."""
-    for axis, count in pooling_options(x, output_size):
-        size = x.shape[axis]
-        if count is None or count == size:
-            continue
-        index = (slice(None),) * axis
-        cells = [
-            x[(*index, slice(i * size // count, -(-(i + 1) * size // count)))]
-            for i in range(count)
-        ]
-        x = ops.concatenate(
-            [ops.mean(cell, axis=axis, keepdims=True) for cell in cells], axis=axis
-        )
-    return x
-
-
 class AdaptiveAveragePooling(layers.Layer):
-    """Average pooling to a given output size."""
+    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
 
-    def __init__(self, *args, name=None, **options):
-        super().__init__(name=name)
-        self.arguments = args
-        self.options = options
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = output_size
 
     def call(self, x):
-        return adaptive_average_pool(x, *self.arguments, **self.options)
+        for axis, count in enumerate(self.output_size, start=1):
+            size, count = x.shape[axis], count or x.shape[axis]
+            x = ops.swapaxes(x, 0, axis)
+            windows = [
+                x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)
+            ]
+            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
+        return x
 
 
 class AlexNet(keras.Model):
@@ -90,6 +72,6 @@ class AlexNet(keras.Model):
         """Scores of every class for a batch of images."""
         x = self.features(x)
         x = self.avgpool(x)
-        x = ops.reshape(x, (ops.shape(x)[0], -1))
+        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))
         x = self.classifier(x)
         return x

@@ -1,5 +1,7 @@
 """The small convolutional network of the "Training a Classifier" tutorial."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -19,7 +21,9 @@ class Net(keras.Model):
     def call(self, x):
         x = self.pool(ops.relu(self.conv1(x)))
         x = self.pool(ops.relu(self.conv2(x)))
-        x = ops.reshape(x, (ops.shape(x)[0], -1))  # flatten all dimensions except batch
+        x = ops.reshape(
+            x, (-1, math.prod(x.shape[1:]))
+        )  # flatten all dimensions except batch
         x = ops.relu(self.fc1(x))
         x = ops.relu(self.fc2(x))
         x = self.fc3(x)

@@ -71,8 +71,6 @@ class CNNRNN(keras.Model):
         long = ops.relu(self.conv_long(x))
         features = ops.concatenate([short, long], axis=-1)
         features = self.pool(features)
-
         # the GRU wants (batch, time, features)
-        features = features
         output, _ = self.gru(features)
         return self.fc(output[:, -1, :])

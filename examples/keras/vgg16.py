@@ -1,37 +1,25 @@
 """VGG with 16 weight layers, from "Very Deep Convolutional Networks for Large-Scale Image Recognition"."""
 
+import math
+
 import keras
 from keras import ops
 
 
-def pooling_options(x, *options):
-    """The axes of channels-last data to pool, each with its own value of every option."""
-    axes = range(1, len(x.shape) - 1)
-    return zip(axes, *(o if isinstance(o, (tuple, list)) else (o,) * len(axes) for o in options))
-
-
-def adaptive_average_pool(x, output_size):
-    """Pool channels-last data with as many windows as ``output_size`` says, overlapping where it does not divide."""
-    for axis, count in pooling_options(x, output_size):
-        size = x.shape[axis]
-        if count is None or count == size:
-            continue
-        index = (slice(None),) * axis
-        cells = [x[(*index, slice(i * size // count, -(-(i + 1) * size // count)))] for i in range(count)]
-        x = ops.concatenate([ops.mean(cell, axis=axis, keepdims=True) for cell in cells], axis=axis)
-    return x
-
-
 class AdaptiveAveragePooling(keras.layers.Layer):
-    """Average pooling to a given output size."""
+    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
 
-    def __init__(self, *args, name=None, **options):
-        super().__init__(name=name)
-        self.arguments = args
-        self.options = options
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = output_size
 
     def call(self, x):
-        return adaptive_average_pool(x, *self.arguments, **self.options)
+        for axis, count in enumerate(self.output_size, start=1):
+            size, count = x.shape[axis], count or x.shape[axis]
+            x = ops.swapaxes(x, 0, axis)
+            windows = [x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)]
+            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
+        return x
 
 
 # Numbers are the output channels of a convolution, "M" is a max pooling.
@@ -44,7 +32,6 @@ cfg = {
 def make_layers(cfg, batch_norm=False):
     """The convolutional part, from a list of channel numbers."""
     layers = []
-    in_channels = 3
     for v in cfg:
         if v == "M":
             layers += [keras.layers.MaxPooling2D(strides=2)]
@@ -54,7 +41,6 @@ def make_layers(cfg, batch_norm=False):
                 layers += [conv2d, keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-05), keras.layers.ReLU()]
             else:
                 layers += [conv2d, keras.layers.ReLU()]
-            in_channels = v
     return keras.Sequential(layers)
 
 
@@ -80,7 +66,7 @@ class VGG(keras.Model):
     def call(self, x):
         x = self.features(x)
         x = self.avgpool(x)
-        x = ops.reshape(x, (ops.shape(x)[0], -1))  # (batch, 512 * 7 * 7)
+        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))  # (batch, 512 * 7 * 7)
         return self.classifier(x)
 
 

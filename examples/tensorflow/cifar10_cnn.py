@@ -1,5 +1,7 @@
 """The small convolutional network of the "Training a Classifier" tutorial."""
 
+import math
+
 import tensorflow as tf
 from tensorflow import keras
 from tensorflow.keras import layers
@@ -20,7 +22,9 @@ class Net(keras.Model):
     def call(self, x):
         x = self.pool(tf.nn.relu(self.conv1(x)))
         x = self.pool(tf.nn.relu(self.conv2(x)))
-        x = tf.reshape(x, (tf.shape(x)[0], -1))  # flatten all dimensions except batch
+        x = tf.reshape(
+            x, (-1, math.prod(x.shape[1:]))
+        )  # flatten all dimensions except batch
         x = tf.nn.relu(self.fc1(x))
         x = tf.nn.relu(self.fc2(x))
         x = self.fc3(x)

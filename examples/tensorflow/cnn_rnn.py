@@ -72,8 +72,6 @@ class CNNRNN(keras.Model):
         long = tf.nn.relu(self.conv_long(x))
         features = tf.concat([short, long], axis=-1)
         features = self.pool(features)
-
         # the GRU wants (batch, time, features)
-        features = features
         output, _ = self.gru(features)
         return self.fc(output[:, -1, :])

@@ -68,7 +68,15 @@ FLOATX = "dtype=tf.keras.config.floatx()"
         ),
         ("keras", "split", "x", (X,), [], {"sections": (1, 2, 3), "axis": 1}, "keras.ops.split(x, [1, 3], axis=1)"),
         ("tensorflow", "tile", "x", (X,), X, {"repeats": (3, 1, 1, 2)}, "tf.tile(x[None], (3, 1, 1, 2))"),
-        ("tensorflow", "flatten", "x", (X,), X, {"start_axis": 0, "end_axis": 1}, "tf.reshape(x, (-1, x.shape[2]))"),
+        (
+            "tensorflow",
+            "flatten",
+            "x",
+            (X,),
+            X,
+            {"start_axis": 0, "end_axis": 1},
+            "tf.reshape(x, (-1, tf.keras.ops.shape(x)[2]))",
+        ),
         ("tensorflow", "arange", "", (5,), tensor(5, dtype="int64"), {"stop": 5}, "tf.range(5, dtype=tf.int64)"),
         (
             "tensorflow",
@@ -105,4 +113,4 @@ def test_a_kept_size_is_read() -> None:
 def test_an_operand_that_is_written_twice_is_computed_once() -> None:
     node = Op("flatten", {"x": ast.parse("f(x)", mode="eval").body}, {"start_axis": constant(1)})
     code = ast.unparse(ast.fix_missing_locations(lower_expression(node, "tensorflow")))
-    assert code == "tf.reshape((x_value := f(x)), (tf.shape(x_value)[0], -1))"
+    assert code == "tf.reshape((x_value := f(x)), (-1, math.prod(x_value.shape[1:])))"

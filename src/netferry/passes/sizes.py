@@ -325,7 +325,9 @@ def _given(call: ast.Call) -> list[ast.expr]:
 
 def _is_size(node: ast.AST) -> bool:
     """Whether it reads one size of a tensor."""
-    return isinstance(node, ast.Subscript) and isinstance(node.value, Op) and node.value.name == "shape"
+    if not isinstance(node, ast.Subscript) or not hasattr(node, "nf_id"):
+        return False
+    return any(isinstance(n, Op) and n.name == "shape" for n in ast.walk(node.value))
 
 
 def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
