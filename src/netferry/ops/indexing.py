@@ -250,7 +250,7 @@ def _register_slices() -> None:
                     "tensorflow": _sliced("tf", last, tf_text),
                     "keras": _sliced("keras.ops", last, keras_text),
                 },
-                cases=[Case({"x": (3, 5, 6)}, {"axis": axis, **values}) for axis in (0, 1, -1, -2)],
+                cases=[Case({"x": (3, 5, 6)}, {"axis": axis, **values}) for axis in (0, 1, 2, -1, -2)],
             )
         )
 

@@ -34,21 +34,25 @@ class {name}(torch.nn.{base}):
 _COMMON = (
     "use_bias=True, kernel_initializer='glorot_uniform', recurrent_initializer='orthogonal', bias_initializer='zeros'"
 )
+_TRAINING = (
+    "kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None, "
+    "kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0"
+)
 _ENDS = "return_sequences=False, return_state=False, go_backwards=False, stateful=False"
 
 
 def _signature(kind: _Kind) -> str:
     if kind.name == "lstm":
         return (
-            f"units, activation='tanh', recurrent_activation='sigmoid', {_COMMON}, unit_forget_bias=True, dropout=0.0, "
-            f"recurrent_dropout=0.0, seed=None, {_ENDS}"
+            f"units, activation='tanh', recurrent_activation='sigmoid', {_COMMON}, unit_forget_bias=True, "
+            f"{_TRAINING}, seed=None, {_ENDS}, unroll=False, use_cudnn='auto'"
         )
     if kind.name == "gru":
         return (
-            f"units, activation='tanh', recurrent_activation='sigmoid', {_COMMON}, dropout=0.0, recurrent_dropout=0.0, "
-            f"seed=None, {_ENDS}, reset_after=True"
+            f"units, activation='tanh', recurrent_activation='sigmoid', {_COMMON}, "
+            f"{_TRAINING}, seed=None, {_ENDS}, unroll=False, reset_after=True, use_cudnn='auto'"
         )
-    return f"units, activation='tanh', {_COMMON}, dropout=0.0, recurrent_dropout=0.0, {_ENDS}, seed=None"
+    return f"units, activation='tanh', {_COMMON}, {_TRAINING}, {_ENDS}, unroll=False, seed=None"
 
 
 def _reference(kind: _Kind) -> Any:
@@ -107,6 +111,8 @@ def _register(kind: _Kind) -> None:
                 maps={"units": "hidden_size", "use_bias": "bias", "sequence": "x", "initial_state": "state"},
                 ignore=(
                     "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias", "seed",
+                    "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "activity_regularizer",
+                    "kernel_constraint", "recurrent_constraint", "bias_constraint", "unroll", "use_cudnn",
                 ),
                 fixed={k: v for k, v in fixed.items() if f"{k}=" in signature},
                 call="sequence, initial_state=None",

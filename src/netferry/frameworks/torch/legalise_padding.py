@@ -65,13 +65,13 @@ def _transposed(n: int) -> Legalise:
         if not all(map(is_literal, (*kernels, *strides))) or not all_equal(node, "dilation", n, 1):
             return lazy(node) or node
         sizes = [(literal(k), literal(s)) for k, s in zip(kernels, strides, strict=True)]
-        if known(node, "output_padding") is None and node.attribute("output_padding") is not None:
+        filled = known(node, "output_padding") is None and node.attribute("output_padding") is not None
+        if filled:
             node = node.replace(attributes={"output_padding": None})
         rest = [max(s - k, 0) for k, s in sizes]
-        ends = {"output_padding": _number(rest)} if any(rest) else {}
+        ends = {"output_padding": _number(rest)} if filled and any(rest) else {}
         if padding != "same":
-            fills = ends and padding == 0 and node.attribute("output_padding") is None
-            made = node.replace(attributes=ends) if fills else node
+            made = node.replace(attributes=ends) if padding == 0 else node
             return lazy(made) or made
         cuts = [max(k - s, 0) for k, s in sizes]
         if all(cut % 2 == 0 for cut in cuts):
