@@ -50,6 +50,11 @@ _ALIASES: Final = {
 }
 
 
+def snake_case(name: str) -> str:
+    """The name of a class as Keras makes layer names of it: ``DenseLayer`` gives ``dense_layer``."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
 def shorten(text: str, framework: str, taken: set[str]) -> tuple[str, list[str]]:
     """Replace full dotted names by the usual short ones where the short name is free; and the imports they need."""
     imports: list[str] = []

@@ -154,8 +154,22 @@ class _Conventions(ast.NodeTransformer):
             if isinstance(method, ast.FunctionDef):
                 method.name = "call" if method.name == "forward" else self._own(method.name)
         self.generic_visit(node)
+        if self.in_module and node.name.startswith("_"):
+            self._name_instances(node)
         self.is_model, self.in_module = outer
         return node
+
+    def _name_instances(self, node: ast.ClassDef) -> None:
+        """TensorFlow's scopes must not begin with the underscore that Keras takes over from a private class."""
+        if not any(isinstance(b, Reference) and b.kind == "Module" for b in node.bases):
+            return
+        prefix = names.snake_case(node.name.lstrip("_"))
+        unique = f"{self.conventions.prefix}.backend.get_uid('{prefix}')"
+        for statement in ast.walk(node):
+            call = statement.value if isinstance(statement, ast.Expr) else None
+            if isinstance(call, ast.Call) and ast.unparse(call) == "super().__init__()":
+                name = ast.parse(f'f"{prefix}_{{{unique}}}"', mode="eval").body
+                call.keywords = [ast.keyword("name", name)]
 
     def _model_base(self, base: ast.expr) -> ast.expr:
         if isinstance(base, Reference) and base.kind == "Module":
