@@ -92,3 +92,38 @@ def test_a_name_tells_its_file_where_no_other_is_given() -> None:
 def test_local_names_are_left_alone() -> None:
     tree = ast.parse("def use(f):\n    return f\n\ndef other(x):\n    return f(x)\n")
     assert ast.unparse(Rename({"f": "g"}).visit(tree)) == "def use(f):\n    return f\n\ndef other(x):\n    return g(x)"
+
+
+COMMENTED = """# Copyright (c) The Authors
+
+import torch
+from torch import nn
+
+# helpers
+
+
+def unused():
+    return 1
+
+
+# Keeps the sign.
+def act(x):
+    return torch.relu(x)
+
+
+# networks
+
+class Net(nn.Module):
+    def forward(self, x):
+        return act(x)  # the only step
+"""
+
+
+def test_comments_between_definitions_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(COMMENTED)
+    code = netferry.migrate(
+        tmp_path / "net.py", to="keras", entry="Net", call="Net()", inputs=["2x6"], verify=False
+    ).code
+    comments = [line[line.index("#") :] for line in code.splitlines() if "#" in line]
+    assert comments == ["# Copyright (c) The Authors", "# Keeps the sign.", "# networks", "# the only step"]
+    assert code.startswith("# Copyright")

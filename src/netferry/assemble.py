@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
@@ -22,6 +23,7 @@ from netferry.project.reachable import Index, is_star
 from netferry.reader import Conventions, Counts, Reader, local_names
 
 _SKIPPED = {"__future__"}
+_INTERPRETER = re.compile(r"#!|#.*?coding[:=]")
 
 
 @dataclass
@@ -147,12 +149,15 @@ class Assembler:
                 found.update(names[:positional], (k.arg for k in node.keywords if k.arg))
 
     def _docstring(self) -> str:
-        tree = self.project.main.tree
-        first = tree.body[0] if tree.body else None
+        """What the main file begins with: comments (a licence) and its docstring."""
+        file = self.project.main
+        first = file.tree.body[0] if file.tree.body else None
+        if first is None:
+            return ""
+        segments = ["\n".join(_header(file, first))]
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            segment = ast.get_source_segment(self.project.main.text, first)
-            return segment or ""
-        return ""
+            segments.append(ast.get_source_segment(file.text, first) or "")
+        return "\n".join(s for s in segments if s)
 
     def _module(self, name: str) -> _Module:
         if name not in self.modules:
@@ -161,7 +166,6 @@ class Assembler:
             made = _Module(file, Index(file.tree), self._reader(name))
             self.modules[name] = made
             made.aliases = self._aliases(file, made.index)
-            made.reader.aliases = made.aliases
             self._note_indirect(file)
         return self.modules[name]
 
@@ -269,15 +273,15 @@ class Assembler:
     def _define(self, module: str, here: _Module, position: int, statement: ast.stmt) -> None:
         if (module, position) in self.found or is_star(statement):
             return
-        lead = _lead(here.file, statement)
-        self.found[module, position] = Definition((), statement, module, lead)
+        lead, tail = _lead(here.file, statement), _tail(here.file, statement)
+        self.found[module, position] = Definition((), statement, module, lead, tail)
         made = here.reader.visit(statement)
         made = made[0] if isinstance(made, list) and made else made
         if not isinstance(made, ast.stmt):
             del self.found[module, position]
             return
         made = _Qualified(self.project, here).visit(made)
-        self.found[module, position] = Definition(tuple(bound_names([made])), made, module, lead)
+        self.found[module, position] = Definition(tuple(bound_names([made])), made, module, lead, tail)
         for name in sorted(_free(made)):
             self._want(module, name)
 
@@ -382,14 +386,44 @@ def _width(file: SourceFile) -> int:
 
 
 def _lead(file: SourceFile, statement: ast.stmt) -> str:
-    """The comment lines directly above a top-level statement."""
+    """The comment lines between a top-level statement and the one before it, headings of sections among them."""
+    above = _above(file, statement)
+    if statement is file.tree.body[0]:
+        above = above[len(_header(file, statement)) :]
+    while above and not above[0].strip():
+        above.pop(0)
+    return "".join(line + "\n" for line in above)
+
+
+def _tail(file: SourceFile, statement: ast.stmt) -> str:
+    """The comments behind a top-level statement's last one: on its line, and on indented lines below."""
+    end = statement.end_lineno or statement.lineno
+    rest = file.lines[end - 1].encode()[statement.end_col_offset or 0 :].decode()
+    found = ["  " + rest.strip() if rest.strip().startswith("#") else ""]
+    for line in file.lines[end:]:
+        if line.strip() and not (line[0].isspace() and line.strip().startswith("#")):
+            break
+        found.append(line)
+    while len(found) > 1 and not found[-1].strip():
+        found.pop()
+    return "\n".join(found)
+
+
+def _above(file: SourceFile, statement: ast.stmt) -> list[str]:
+    """The comments and blank lines above a top-level statement, without what only concerns the interpreter."""
     decorators = getattr(statement, "decorator_list", [])
     first = min([statement.lineno, *(d.lineno for d in decorators)])
-    lines: list[str] = []
-    for line in reversed(file.lines[: first - 1]):
-        if not line.startswith("#"):
-            break
-        lines.insert(0, line)
-    if lines and lines[0].startswith("#!"):
-        lines.pop(0)
-    return "".join(line + "\n" for line in lines)
+    ends = [s.end_lineno or s.lineno for s in file.tree.body if s.lineno < first]
+    lines = file.lines[max(ends, default=0) : first - 1]
+    return [line for line in lines if (not line.strip() or line.startswith("#")) and not _INTERPRETER.match(line)]
+
+
+def _header(file: SourceFile, first: ast.stmt) -> list[str]:
+    """The comments that a file begins with: all above an import or a docstring, those set apart above anything else."""
+    above = _above(file, first)
+    if not isinstance(first, ast.Import | ast.ImportFrom | ast.Expr):
+        blank = max((i for i, line in enumerate(above) if not line.strip()), default=-1)
+        above = above[: blank + 1]
+    while above and not above[-1].strip():
+        above.pop()
+    return above

@@ -125,7 +125,6 @@ class Reader(ast.NodeTransformer):
         self.bases: list[Any] = []
         """What the class being read extends, as far as it is known without running anything."""
         self.function: list[ast.AST] = []
-        self.aliases: Mapping[str, tuple[str, str]] = {}
         self.narrowed: dict[str, tuple[type, ...]] = {}
         """The classes of variables, by the ``isinstance`` tests around."""
         self._testing = 0

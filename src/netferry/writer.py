@@ -445,7 +445,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering, *, for
         node = leftovers.remove(lowering.visit(definition.node))
         node = Holes(renderer).visit(node)
         node = node[0] if isinstance(node, list) else node
-        texts.append(definition.lead + renderer.statement(node, ""))
+        texts.append(definition.lead + renderer.statement(node, "") + definition.tail)
     supports = lowering.supports.code()
     adapters = [a.code() for a in lowering.adapters.values()]
     body = "\n\n\n".join([*supports, *adapters, *texts])

@@ -315,7 +315,3 @@ class OpDef:
     def has_parameters(self) -> bool:
         """Whether its layer form owns arrays."""
         return bool(self.params) or self.dynamic_params is not None
-
-    def written_in(self, framework: str) -> bool:
-        """Whether a writable spelling exists for ``framework``."""
-        return any(s.write for s in self.spellings.get(framework, ()))

@@ -24,6 +24,8 @@ class Definition:
     module: str
     lead: str = ""
     """Comment lines that stand directly above it in the source."""
+    tail: str = ""
+    """Comments behind its last statement: on that line, and on indented ones below."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 from typing import Any
 
-from netferry.frameworks.keras.arguments import known, observed
+from netferry.frameworks.arguments import known, observed
 from netferry.ops import registry
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal

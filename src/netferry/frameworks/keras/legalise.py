@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from netferry.frameworks.keras.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
+from netferry.frameworks.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 

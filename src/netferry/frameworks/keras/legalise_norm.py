@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.keras.arguments import known, observed
+from netferry.frameworks.arguments import known, observed
 from netferry.pivot.nodes import Op, constant, is_literal
 
 

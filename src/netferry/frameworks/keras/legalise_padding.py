@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from netferry.frameworks.keras.arguments import known, observed
+from netferry.frameworks.arguments import known, observed
 from netferry.frameworks.keras.legalise_shape import rank_of
 from netferry.ops.lowering import is_simple
 from netferry.pivot.nodes import Op, constant, is_literal, literal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.keras.arguments import all_equal, around, each, known, observed, per_axis, sequence, symmetric
+from netferry.frameworks.arguments import all_equal, around, each, known, observed, per_axis, sequence, symmetric
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from netferry.frameworks.keras.arguments import known, observed
+from netferry.frameworks.arguments import known, observed
 from netferry.pivot.nodes import Op, is_literal, literal
 
 _MADE = ("empty", "zeros", "ones")

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from netferry.frameworks.keras.arguments import all_equal, each, known, observed, per_axis, sequence
+from netferry.frameworks.arguments import all_equal, each, known, observed, per_axis, sequence
 from netferry.frameworks.torch.legalise_sizes import lazy
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
