@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
+from netferry.conventions import Conventions, Counts
 from netferry.extending import add_constructor
 from netferry.naming import Naming, Owner, Rename, parts
 from netferry.observe.run import NETWORK, Observation
@@ -20,7 +21,7 @@ from netferry.pivot.render import Text, remember
 from netferry.project import Project, SourceFile
 from netferry.project.names import bound_names, dotted, free_names
 from netferry.project.reachable import Index, is_star
-from netferry.reader import Conventions, Counts, Reader, local_names
+from netferry.reader import Reader, local_names
 
 _SKIPPED = {"__future__"}
 _INTERPRETER = re.compile(r"#!|#.*?coding[:=]")

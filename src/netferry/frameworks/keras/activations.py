@@ -7,10 +7,11 @@ from typing import Any
 
 import keras
 
+from netferry.conventions import MISSING
 from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
 from netferry.pivot.nodes import Op, constant
-from netferry.reader import MISSING, Reader
+from netferry.reader import Reader
 
 _NAMES = {"linear": "", "exponential": "keras.ops.exp", "hard_silu": "keras.ops.hard_silu", "silu": "keras.ops.silu"}
 """Functions of ``keras.activations`` whose op has another name, or none (they change nothing)."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from netferry.conventions import MISSING
 from netferry.frameworks.keras.activations import activation_layer, rectifier
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind, bind
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op
-from netferry.reader import MISSING, Reader
+from netferry.reader import Reader
 
 
 def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
@@ -32,7 +33,7 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
         if op.has_parameters or op.layout == "dropout" or not _has_function(op):
             continue
         try:
-            args, keywords = reader.expand(call, spelling)
+            args, keywords = reader.calls.expand(call, spelling)
             bound = bind(op, spelling, args, keywords)
         except CannotBind:
             continue

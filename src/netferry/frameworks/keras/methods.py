@@ -8,10 +8,11 @@ from typing import Any
 
 import keras
 
+from netferry.conventions import MISSING
 from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
 from netferry.pivot.nodes import Op
-from netferry.reader import MISSING, Reader
+from netferry.reader import Reader
 
 _DROPPED = {
     "get_config": "saving", "from_config": "saving", "get_build_config": "saving", "build_from_config": "saving",

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from netferry.conventions import MISSING
 from netferry.frameworks.keras import methods
 from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
@@ -18,7 +19,7 @@ from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class
 from netferry.frameworks.keras.walk import walk
 from netferry.ops import registry
 from netferry.pivot.nodes import LayerAttribute, Op, constant
-from netferry.reader import MISSING, Reader
+from netferry.reader import Reader
 from netferry.weights.build import Module
 
 Rule = Callable[["KerasConventions", Reader, ast.Call], "ast.expr | object | None"]
@@ -164,7 +165,7 @@ class KerasConventions(KerasProbe):
         applied = activated(reader, given)
         if applied is None:
             return MISSING
-        made = reader._translate(node, path, [])
+        made = reader.calls.translate(node, path, [])
         return applied if made is MISSING else _behind(made, applied, reader, node)
 
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:

@@ -51,7 +51,7 @@ def _extended(reader: Reader) -> set[str | None]:
 def _operand(reader: Reader, node: ast.Call, op: OpDef, spelling: Spelling) -> ast.expr | None:
     """The first argument, where all others are the layer's own attributes of the same names."""
     try:
-        args, keywords = reader.expand(node, spelling)
+        args, keywords = reader.calls.expand(node, spelling)
         bind(op, spelling, args, keywords)
     except CannotBind:
         return None

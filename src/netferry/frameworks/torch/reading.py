@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from netferry.conventions import MISSING
 from netferry.frameworks.torch import descending, filling, freezing, holding, published, tying
 from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
@@ -19,7 +20,7 @@ from netferry.frameworks.torch.walk import walk
 from netferry.ops import registry
 from netferry.pivot.nodes import LayerAttribute, Op, constant
 from netferry.pivot.render import list_of_arguments
-from netferry.reader import MISSING, Reader
+from netferry.reader import Reader
 from netferry.weights.build import Module
 
 Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | object | None"]
@@ -212,7 +213,7 @@ class TorchConventions(TorchProbe):
         """``super().__init__(...)`` of a class that extends a stock layer."""
         for op, spelling in registry.find(path):
             if spelling.layer:
-                made = reader._op(node, op, spelling, [torch.nn.Module])
+                made = reader.calls.op(node, op, spelling, [torch.nn.Module])
                 made.complete = True  # type: ignore[attr-defined]
                 return made
         return MISSING
