@@ -11,6 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import corpus_call
+
+_OF_ONE_ARGUMENT = frozenset({"functional", "sequential", "subclass", "subclass(Layer)"})
+"""Styles of networks whose inputs, if they are several, are given as one list."""
 _PLACE = re.compile(r"\{([^}]+)\}/(.*)")
 
 
@@ -65,8 +69,13 @@ class Row:
 
     @property
     def inputs(self) -> list[dict[str, Any]]:
-        """The input specifications, in the manifest's form."""
-        return list(self.fields["inputs"])
+        """The input specifications, in the manifest's form; a call that is written out is taken apart."""
+        given = list(self.fields["inputs"])
+        forward = self.fields.get("forward")
+        if forward:
+            return corpus_call.inputs(forward, given)
+        together = self.fields.get("style", "") in _OF_ONE_ARGUMENT and len(given) > 1
+        return [{"list": given}] if together else given
 
     @property
     def stochastic(self) -> bool:
@@ -75,7 +84,7 @@ class Row:
 
     def options(self) -> dict[str, Any]:
         """Further arguments of ``netferry.migrate``: only those that the manifest gives."""
-        given = {name: self.fields[name] for name in ("forward", "kwargs") if self.fields.get(name)}
+        given = {name: self.fields[name] for name in ("kwargs",) if self.fields.get(name)}
         code = [str(self.fields[name]) for name in ("prelude", "setup") if self.fields.get(name)]
         if code:
             given["prelude"] = "\n".join(code)

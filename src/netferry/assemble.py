@@ -15,6 +15,7 @@ from netferry.conventions import Conventions, Counts
 from netferry.extending import add_constructor
 from netferry.naming import Naming, Owner, Rename, parts
 from netferry.observe.run import NETWORK, Observation
+from netferry.owned import state
 from netferry.pivot.nodes import LayerAttribute
 from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
@@ -82,6 +83,8 @@ class Assembler:
         program.construction = Rename(self.naming.changes(main)).expression(call)
         program.names = {f"{m}.{name}": final for (_, m, name), final in self.naming.final.items()}
         program.notes = self.counts.notes
+        recording = self.observation.recording
+        program.state = state(recording, self.conventions.walk(recording.network))
         program.width = _width(self.project.main)
         return program
 

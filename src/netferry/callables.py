@@ -10,7 +10,7 @@ arguments, and the value is an adapter: a function of the output file with these
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from netferry.ops import registry
@@ -150,11 +150,16 @@ class Adapter:
     parameters: list[ast.arg]
     defaults: list[ast.expr]
     body: ast.expr
+    threaded: Sequence[str] = ()
 
-    def code(self) -> str:
-        """Its definition."""
-        taken = ast.unparse(ast.arguments([], self.parameters, None, [], [], None, self.defaults))
-        return f"def {self.name}({taken}):\n    return {ast.unparse(ast.fix_missing_locations(self.body))}"
+    def definition(self) -> ast.FunctionDef:
+        """The function itself."""
+        handed = [ast.arg(name) for name in self.threaded]
+        arguments = ast.arguments([], self.parameters, None, handed, [None for _ in handed], None, self.defaults)
+        made = ast.parse(f"def {self.name}():\n    return None").body[0]
+        assert isinstance(made, ast.FunctionDef)
+        made.args, made.body = arguments, [ast.Return(self.body)]
+        return made
 
 
 def adapters(
@@ -191,6 +196,7 @@ def is_partial(node: ast.expr) -> bool:
 
 def merged(function: ast.expr, keywords: list[ast.keyword], args: list[ast.expr]) -> ast.Call:
     """``partial(function, *args, **keywords)`` where ``function`` may be a partial itself: one is enough."""
+    keywords = [k for k in keywords if not getattr(k, "nf_threaded", False)]
     if is_partial(function):
         assert isinstance(function, ast.Call)
         given = {k.arg for k in keywords}

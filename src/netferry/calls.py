@@ -28,6 +28,9 @@ class Calls:
 
     def read(self, node: ast.Call) -> ast.AST:
         """The op that a call is, or the call itself where it is none of the framework's."""
+        answer = self.reader.conventions.decided(self.reader, node)
+        if answer is not None:
+            return ast.copy_location(ast.Constant(answer), node)
         callees = self.reader.callees(node)
         if not callees:
             return self._unobserved(node)
@@ -102,12 +105,15 @@ class Calls:
             if not isinstance(node.func, ast.Attribute):
                 raise CannotBind("a tensor method called through a variable")
             args = [node.func.value, *args]
+        if spelling.fixed:
+            args, keywords = self._settled(node, spelling, args, keywords)
         sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(
             node, spelling, args
         )
         bound = bind(op, spelling, args, keywords, partial=not complete or is_partial, variadic_is_sequence=sequence)
         if not spelling.layer:
             self._check_operands(op, spelling, bound, node)
+        self._listed(op, bound)
         made = Op(
             op.name,
             {k: self.reader.visit(v) for k, v in bound.operands.items()},
@@ -120,6 +126,34 @@ class Calls:
         made.nf_given = () if direct else _given(spelling, args, keywords)  # type: ignore[attr-defined]
         made.inplace = spelling.inplace  # type: ignore[attr-defined]
         return made
+
+    def _listed(self, op: OpDef, bound: Bound) -> None:
+        """``zeros(n)``: the only size of a shape, as a shape."""
+        given = bound.attributes.get("shape") if op.layout == "create" else None
+        if given is None:
+            return
+        seen = [literal(given)] if is_literal(given) else self.reader.values(given)
+        if seen and all(isinstance(v, int) and not isinstance(v, bool) for v in seen):
+            bound.attributes["shape"] = ast.copy_location(ast.Tuple([given], ast.Load()), given)
+
+    def _settled(
+        self, node: ast.Call, spelling: Spelling, args: list[ast.expr], keywords: list[ast.keyword]
+    ) -> tuple[list[ast.expr], list[ast.keyword]]:
+        """The arguments with the only value that can be translated where every run of a variable had it."""
+        names = spelling.parsed.names
+
+        def settled(name: str, value: ast.expr) -> ast.expr:
+            seen = self.reader.values(value)
+            if name not in spelling.fixed or is_literal(value) or not seen:
+                return value
+            wanted = spelling.fixed[name]
+            if not all(type(v) is type(wanted) and v == wanted for v in seen):
+                return value
+            self.reader.note(node, f"{name} is always {wanted!r} here, as it was in every call observed", "NF036")
+            return constant(wanted)
+
+        made = [settled(name, a) for name, a in zip(names, args, strict=False)]
+        return [*made, *args[len(made) :]], [ast.keyword(k.arg, settled(k.arg or "", k.value)) for k in keywords]
 
     def _check_operands(self, op: OpDef, spelling: Spelling, bound: Bound, node: ast.Call) -> None:
         """Overloads are told apart by what was given: ``max(x, dim)`` and ``max(x, y)``."""
@@ -225,7 +259,7 @@ class Calls:
         return bool(seen) and all(isinstance(v, tuple | list) for v in seen)
 
     def _layer_call(self, node: ast.Call, op: OpDef, spelling: Spelling) -> ast.expr:
-        bound = _bind_call(op, spelling, node)
+        bound = bind_call(op, spelling, node)
         operands = {k: self.reader.visit(v) for k, v in bound.items()}
         made = LayerCall(op.name, self.reader.visit(node.func), operands, self.reader.site(node))
         made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
@@ -383,7 +417,7 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, bool | int | float | str)
 
 
-def _bind_call(op: OpDef, spelling: Spelling, node: ast.Call) -> dict[str, ast.expr]:
+def bind_call(op: OpDef, spelling: Spelling, node: ast.Call) -> dict[str, ast.expr]:
     """Bind the arguments of calling a layer's instance."""
     names = spelling.parsed_call.names
     if any(isinstance(a, ast.Starred) for a in node.args) or len(node.args) > len(names):

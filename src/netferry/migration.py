@@ -20,7 +20,7 @@ from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
-from netferry.passes import caches, ranges, sizes
+from netferry.passes import caches, ranges, sizes, unit_axes
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import between, is_identity
@@ -30,6 +30,7 @@ from netferry.passes.promotion import promote
 from netferry.pivot.checker import require
 from netferry.pivot.program import Program
 from netferry.project import Project, load
+from netferry.project.names import bound_names
 from netferry.weights.build import build_map
 from netferry.weights.map import WeightMap
 from netferry.weights.places import places
@@ -133,7 +134,7 @@ class Migration:
         from netferry.weights.transfer import transfer
 
         return transfer(
-            frameworks.get(self.reading.framework).runtime(), source, frameworks.get(self.to).runtime(), target,
+            frameworks.get(self.reading.framework).runtime(reading=True), source, frameworks.get(self.to).runtime(), target,
             self.weight_map,
         )  # fmt: skip
 
@@ -211,7 +212,7 @@ def read(
     project.adopt(frontend.network_libraries)
     with clock.stage("project", "finding the network"):
         found, reason, call = _entry(project, framework, call)
-    specs = input_specs(inputs)
+    specs = [s for s in input_specs(inputs) if s.name not in getattr(frontend, "mode_flags", ())]
     input_reason = "given"
     if inputs is None:
         with clock.stage("guess", "guessing the input"):
@@ -228,7 +229,7 @@ def _entry(project: Project, framework: str, call: str | None) -> tuple[str, str
     from netferry.project.candidates import guess_call, guess_entry
 
     if project.entry:
-        return project.entry, "given", call or guess_call(project.main, project.entry)
+        return project.entry, "given", _as_defined(call, project) if call else guess_call(project.main, project.entry)
     if call:
         name = _called(call)
         return name, "given", call
@@ -236,6 +237,20 @@ def _entry(project: Project, framework: str, call: str | None) -> tuple[str, str
     found = guess_entry(project, bases, base)
     project.main = found.file
     return found.name, found.reason, found.call
+
+
+def _as_defined(call: str, project: Project) -> str:
+    """The call with the entry's own name, where a path of the package that publishes it leads to it."""
+    try:
+        node = ast.parse(call, mode="eval").body
+    except SyntaxError:
+        return call
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != project.entry:
+        return call
+    if ast.unparse(node.func).partition(".")[0] in bound_names(project.main.tree.body):
+        return call
+    start = (ast.get_source_segment(call, node.func) or "").strip()
+    return str(project.entry) + call.strip().removeprefix(start)
 
 
 def _called(call: str) -> str:
@@ -279,6 +294,7 @@ def migrate(
         program = apply_layout(program, found)
         if frameworks.get(to).explicit_sizes:
             sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
+            unit_axes.simplify(program)
             program = lift(program)
         promote(program)
         ranges.mark(program)

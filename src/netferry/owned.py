@@ -16,6 +16,14 @@ def owned(recording: Any, modules: Iterable[Any]) -> dict[int, bool]:
     return {m.identity: m.trainable for m in plain if m.trainable or m.identity in random}
 
 
+def state(recording: Any, modules: Iterable[Any]) -> frozenset[int]:
+    """The identities of all arrays that a network owns."""
+    modules = list(modules)
+    plain = owned(recording, modules)
+    members = (member for module in modules for member in module.members)
+    return frozenset(m.identity for m in members if not m.plain or m.identity in plain)
+
+
 def _random(recording: Any) -> set[int]:
     """The tensors that hold random numbers, or what was computed of such."""
     found: set[int] = set()

@@ -151,6 +151,9 @@ class Reader(ast.NodeTransformer):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        answer = self.conventions.decided(self, node)
+        if answer is not None:
+            return ast.copy_location(ast.Constant(answer), node)
         node.left = self.visit(node.left)
         pairs = zip(node.ops, node.comparators, strict=True)
         node.comparators = [self._members(c) if isinstance(o, ast.In | ast.NotIn) else self.visit(c) for o, c in pairs]

@@ -6,14 +6,14 @@ import ast
 import subprocess
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from netferry import callables, frameworks, reporting, stdlib
 from netferry.ops import registry
 from netferry.ops.core import OpDef, Spelling
-from netferry.ops.lowering import CannotWrite, arguments, choose, dotted, lower
+from netferry.ops.lowering import CannotWrite, arguments, as_function, choose, dotted, is_function, lower, shortest
 from netferry.passes import leftovers
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
@@ -31,6 +31,8 @@ class Conventions(Protocol):
     """What the writer must know about a target framework beyond its ops."""
 
     name: str
+    threaded: Sequence[str]
+    """Keyword arguments that all who make layers take, and hand on under the same name."""
 
     def prepare(self, program: Program) -> Program:
         """The framework's own passes before ops are lowered."""
@@ -40,6 +42,9 @@ class Conventions(Protocol):
 
     def layer_attribute(self, node: LayerAttribute) -> ast.expr | None:
         """A parameter of a stock layer under its name in the target."""
+
+    def finish(self, program: Program, trees: Sequence[ast.stmt], construction: ast.expr) -> ast.expr:
+        """What can only be done to code that has been written: changes ``trees``, gives the construction."""
 
     def layer_call(self, node: LayerCall) -> ast.expr | None:
         """Calling a layer where the target differs from ``layer(x)``; None for the ordinary call."""
@@ -80,12 +85,20 @@ class Lowering(ast.NodeTransformer):
         try:
             if callables.key_of(node) in self.adapted and callables.is_through_variable(node):
                 self.generic_visit(node)
-                return ast.copy_location(callables.source_call(node, self.source), node)
+                call = callables.source_call(node, self.source)
+                return ast.copy_location(self._threaded(call) if node.layer else call, node)
             made = self._lower(node)
         except CannotWrite as error:
             return self._hole(node, str(error))
         reports = self.instantiated is not None and reporting.is_site(node)
         return reporting.reported(made, node.nf_id) if reports else made  # type: ignore[attr-defined]
+
+    def _threaded(self, call: ast.expr) -> ast.expr:
+        """A call of what makes a layer, with what the target hands on to all of these."""
+        if isinstance(call, ast.Call):
+            handed = [ast.keyword(name, ast.Name(name, ast.Load())) for name in self.conventions.threaded]
+            call.keywords = [*call.keywords, *handed]
+        return call
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """One of several results: the others need not be computed where each has an expression of its own."""
@@ -110,6 +123,8 @@ class Lowering(ast.NodeTransformer):
                 if isinstance(made, Op) and number >= 0:
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
+        if is_function(node, self.conventions.name):
+            return ast.copy_location(shortest(self.visit(as_function(node))), node)
         self.generic_visit(node)
         result = lower(node, self.conventions.name, self.supports.apply)
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
@@ -146,7 +161,7 @@ class Lowering(ast.NodeTransformer):
         for op, spelling in registry.find(node.path):
             if node.kind in ("test", "base"):
                 target = next((s for s in op.spellings.get(self.conventions.name, ()) if s.layer and s.path), None)
-                return dotted(target.path) if target else None
+                return dotted(self.supports.apply(target).path) if target else None
             key = (op.name, spelling.layer)
             if key not in self.adapted and callables.has_own_form(op, self.conventions.name, layer=spelling.layer):
                 return self._own(op, spelling)
@@ -163,7 +178,7 @@ class Lowering(ast.NodeTransformer):
             made = ast.parse(target.template, mode="eval").body
             assert isinstance(made, ast.Call)
             return callables.merged(made.func, made.keywords, made.args) if made.args or made.keywords else made.func
-        by_name = replace(target, positional=0)
+        by_name = replace(target, positional=0, threaded=(), ignore=(*target.ignore, *target.threaded))
         _, keywords = arguments(op, by_name, {}, attributes, partial=True)
         return callables.merged(dotted(target.path), keywords, []) if keywords else dotted(target.path)
 
@@ -191,7 +206,8 @@ class Lowering(ast.NodeTransformer):
                 if place is not None:
                     self.places[op.name] = place
                 self.taken.add(name)
-                return callables.Adapter(name, parameters, defaults, body)
+                threaded = self.conventions.threaded if spelling.layer else ()
+                return callables.Adapter(name, parameters, defaults, body, threaded)
             del self.holes[before:]
         return None
 
@@ -210,7 +226,10 @@ class Lowering(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         partials: list[Op] = getattr(node, "nf_partial", [])
+        alternatives: list[Op] = getattr(node, "nf_alternatives", [])
         self.generic_visit(node)
+        if any(op.layer for op in alternatives):
+            self._threaded(node)
         if self.instantiated is not None and reporting.is_instance(node, self.instantiated):
             return reporting.reported(node, node.nf_id)  # type: ignore[attr-defined]
         if not partials or callables.key_of(partials[0]) in self.adapted:
@@ -399,8 +418,7 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
     program = conventions.prepare(program)
     report = None if instantiated is None else _reporting(program.copy(), conventions, instantiated)
     lowering = Lowering(conventions, list(program.holes), program)
-    call = Renderer().expression(lowering.visit(program.construction))
-    code = _code(program, conventions, lowering)
+    code, call = _code(program, conventions, lowering)
     call, imports = conventions.imports(call, lowering.taken)
     ast.parse(code)
     holes = _places(lowering.holes)
@@ -423,8 +441,7 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
 def _reporting(program: Program, conventions: Conventions, instantiated: Collection[int]) -> tuple[str, str]:
     """The code and the call that build the network and tell what each site made."""
     lowering = Lowering(conventions, [], program, instantiated)
-    call = Renderer().expression(lowering.visit(program.construction))
-    code = _code(program, conventions, lowering, formatted=False)
+    code, call = _code(program, conventions, lowering, formatted=False)
     call, imports = conventions.imports(call, lowering.taken)
     return "\n".join([code, *imports]), call
 
@@ -438,16 +455,20 @@ def _places(holes: Iterable[Hole]) -> list[HolePlace]:
     return found
 
 
-def _code(program: Program, conventions: Conventions, lowering: Lowering, *, formatted: bool = True) -> str:
+def _code(program: Program, conventions: Conventions, lowering: Lowering, *, formatted: bool = True) -> tuple[str, str]:
+    """The text of the file, and of the call that builds the network."""
     renderer = Renderer()
+    call = lowering.visit(program.construction)
+    nodes = [leftovers.remove(lowering.visit(d.node)) for d in program.definitions]
+    made = [a.definition() for a in lowering.adapters.values()]
+    call = conventions.finish(program, [*made, *nodes], call)
     texts: list[str] = []
-    for definition in program.definitions:
-        node = leftovers.remove(lowering.visit(definition.node))
-        node = Holes(renderer).visit(node)
+    for definition, lowered in zip(program.definitions, nodes, strict=True):
+        node = Holes(renderer).visit(lowered)
         node = node[0] if isinstance(node, list) else node
         texts.append(definition.lead + renderer.statement(node, "") + definition.tail)
     supports = lowering.supports.code()
-    adapters = [a.code() for a in lowering.adapters.values()]
+    adapters = [ast.unparse(ast.fix_missing_locations(a)) for a in made]
     body = "\n\n\n".join([*supports, *adapters, *texts])
     taken = lowering.taken | _bound_names(ast.parse(s) for s in supports)
     body, imports = conventions.imports(body, taken)
@@ -457,7 +478,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering, *, for
     lines += [*more, *stdlib.missing(used, program.imports)]
     head = [program.docstring] if program.docstring else []
     text = "\n".join([*head, *sorted(set(lines + imports)), "", "", body]) + "\n"
-    return format_code(text, program.width) if formatted else text
+    return (format_code(text, program.width) if formatted else text), renderer.expression(call)
 
 
 def _bound_names(trees: Iterable[ast.AST]) -> set[str]:

@@ -32,6 +32,9 @@ class Probe:
         name = getattr(function, "__name__", "")
         return f"numpy.{name}" if getattr(np, name, None) is function else None
 
+    def inherited(self, function: Any) -> None:
+        """No class extends another here."""
+
     def layer_path(self, instance: Any) -> str | None:
         return "numpy.Double" if isinstance(instance, Double) else None
 

@@ -12,7 +12,7 @@ from netferry.weights.rearrange import Spec, from_framework
 from tests.ops.backends import backend
 from tests.ops.harness import CHANNELS_LAST, Layer, Trial, compare, first, load, prepared, trials
 
-OPS = [op for op in registry.all_ops() if op.buffers and "torch" in op.spellings]
+OPS = [op for op in registry.all_ops() if "running_var" in op.buffers and "torch" in op.spellings]
 TRIALS = [t for t in trials(OPS, CHANNELS_LAST) if t.layer]
 
 

@@ -17,8 +17,12 @@ Legalisation = Callable[[Op, str], ast.expr]
 _PACKAGES = {"tensorflow": "keras"}
 """Frameworks that share the conventions of another."""
 
-DTYPE_PREFIXES = {"torch": "torch", "tensorflow": "tf"}
+DTYPE_PREFIXES = {"torch": "torch", "tensorflow": "tf", "flax": "jax.numpy"}
 """Where the type objects are of a framework that has them; the others use plain names."""
+
+
+FUNCTIONS_ARE_LAYERS = frozenset({"flax"})
+"""Frameworks in which any function may stand where a layer does, so that functions have no classes."""
 
 
 @functools.cache

@@ -138,15 +138,16 @@ _RUNTIMES: Final[Mapping[str, tuple[str, str]]] = {
     "torch": ("torch.runtime", "TorchRuntime"),
     "tensorflow": ("keras.runtime", "KerasRuntime"),
     "keras": ("keras.runtime", "KerasRuntime"),
+    "flax": ("flax.runtime", "FlaxRuntime"),
 }
 
 
-def runtime(framework: str) -> Runtime:
-    """The runtime of a framework; imports the framework."""
+def runtime(framework: str, *, reading: bool = False) -> Runtime:
+    """The runtime of a framework, which it imports; ``reading`` tells that it is to run the source's code."""
     if framework not in _RUNTIMES:
         raise failure("NF064", f"no framework is called {framework!r}; known are {', '.join(_RUNTIMES)}")
     module, name = _RUNTIMES[framework]
-    found: Runtime = getattr(importlib.import_module(f"{__package__}.{module}"), name)(framework)
+    found: Runtime = getattr(importlib.import_module(f"{__package__}.{module}"), name)(framework, reading=reading)
     return found
 
 

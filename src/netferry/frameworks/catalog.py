@@ -37,12 +37,12 @@ class Framework:
         """The conventions for writing."""
         return importlib.import_module(f"{__package__}.{self.package}.writing").conventions(self.name)
 
-    def runtime(self) -> Any:
-        """What verification needs."""
+    def runtime(self, *, reading: bool = False) -> Any:
+        """What verification needs; ``reading`` tells that it is to run the source's code."""
         from netferry.frameworks.base import runtime
 
         require(self.module, self.title, self.extra)
-        return runtime(self.name)
+        return runtime(self.name, reading=reading)
 
     def bases(self) -> tuple[frozenset[str], str]:
         """The base classes of networks, and what to call them."""
@@ -57,6 +57,7 @@ _FRAMEWORKS = {
     "torch": Framework("torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True),
     "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True),
     "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
+    "flax": Framework("flax", "Flax NNX", "flax", "flax", "flax", channels_last=True, explicit_sizes=True),
 }
 
 
@@ -97,7 +98,7 @@ def target_of(project: Any) -> str:
     from netferry.project.names import imported_packages
 
     found = imported_packages(project.main.tree)
-    for package, name in (("tensorflow", "tensorflow"), ("keras", "keras"), ("torch", "torch")):
+    for package, name in (("tensorflow", "tensorflow"), ("keras", "keras"), ("torch", "torch"), ("flax", "flax")):
         if package in found:
             return name
     raise failure("NF015", f"{project.main.path.name} imports no framework that is known", file=project.main.path)

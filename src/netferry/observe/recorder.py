@@ -49,6 +49,9 @@ class Probe(Protocol):
     def layer_path(self, instance: Any) -> str | None:
         """The path of a stock layer's class when ``instance`` is one; None for anything else."""
 
+    def inherited(self, function: Any) -> tuple[str, Any] | None:
+        """The path of the stock layer's class, and the instance, where ``function`` is what that class computes."""
+
     def tensor_path(self, attribute: str) -> str:
         """The path of an attribute or method of tensors."""
 
@@ -91,7 +94,7 @@ class Recording:
     chains: dict[int, tuple[Link, ...]] = field(default_factory=dict)
     """Instance -> the calls within which it was made, outermost first, the one that made it last."""
     within: dict[int, list[tuple[Link, ...]]] = field(default_factory=dict)
-    """Node of a number read from a sequence -> the calls within which it was, each time."""
+    """Node of a number read from a name or a sequence -> the calls within which it was, each time."""
     labels: dict[int, Any] = field(default_factory=dict)
     """Node that makes a layer -> the expression of the name that the source gives it."""
     executed: set[int] = field(default_factory=set)
@@ -200,8 +203,9 @@ class Recorder:
         if layer is not None or id(value) in recording.instantiated:
             recording.chains[id(value)] = tuple(self._link(f) for f in (*self._stack, frame))
         path = self.probe.layer_path(frame.function)
-        if path is not None:
-            self.event(frame.node, path, tuple(frame.args), frame.kwargs, value, instance=frame.function)
+        found = self.probe.inherited(frame.function) if path is None else (path, frame.function)
+        if found is not None:
+            self.event(frame.node, found[0], tuple(frame.args), frame.kwargs, value, instance=found[1])
             return
         path = self.probe.path(frame.function)
         if path is None:
@@ -244,6 +248,8 @@ class Recorder:
         """A name was read."""
         if self.active:
             self._keep(node, value)
+            if type(value) is int:
+                self._place(node)
         return value
 
     def attribute(self, node: int, owner: Any, name: str) -> Any:
@@ -266,12 +272,17 @@ class Recorder:
         value = owner[index]
         if self.active:
             self._keep(node, value)
-            if type(value) is int and len(kept := self.recording.within.setdefault(node, [])) < _LIMIT:
-                here = Link(node, 0, id(sys._getframe(1)))
-                kept.append((*map(self._link, self._stack), here))
+            if type(value) is int:
+                self._place(node)
             if self.probe.is_tensor(owner):
                 self.event(node, "operator.getitem", (owner, index), {}, value)
         return value
+
+    def _place(self, node: int) -> None:
+        """Remember the calls within which a number was read."""
+        if len(kept := self.recording.within.setdefault(node, [])) < _LIMIT:
+            here = Link(node, 0, id(sys._getframe(2)))
+            kept.append((*map(self._link, self._stack), here))
 
     def binary(self, node: int, name: str, left: Any, right: Any) -> Any:
         """A binary operator."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
 from netferry.ops.layer_forms import on_keras
-from netferry.ops.registry import register
+from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
 
 Array = np.ndarray[Any, Any]
@@ -303,40 +303,137 @@ MULTIHEAD_ATTENTION = register(
 )  # fmt: skip
 
 
+register_support(
+    Support(
+        "MultiHeadAttention",
+        {
+            "torch": '''
+class MultiHeadAttention(torch.nn.Module):
+    """Attention in several heads over batches of sequences; a mask is true where attention is allowed."""
+
+    def __init__(
+        self, query_size, value_size, key_size, num_heads, key_dim, value_dim=None, output_size=None, dropout=0.0,
+        bias=True
+    ):
+        super().__init__()
+        value_dim = value_dim or key_dim
+        self.num_heads = num_heads
+        self.query_dense = torch.nn.Linear(query_size, num_heads * key_dim, bias=bias)
+        self.key_dense = torch.nn.Linear(key_size, num_heads * key_dim, bias=bias)
+        self.value_dense = torch.nn.Linear(value_size, num_heads * value_dim, bias=bias)
+        self.output_dense = torch.nn.Linear(num_heads * value_dim, output_size or query_size, bias=bias)
+        self.dropout = torch.nn.Dropout(dropout)
+
+    def forward(
+        self, query, value, key=None, attention_mask=None, return_attention_scores=False, use_causal_mask=False
+    ):
+        q = self.split_heads(self.query_dense(query))
+        k = self.split_heads(self.key_dense(value if key is None else key))
+        v = self.split_heads(self.value_dense(value))
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        if attention_mask is not None:
+            allowed = attention_mask.bool().unsqueeze(-3)
+            scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        if use_causal_mask:
+            allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+            scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
+        scores = torch.softmax(scores, dim=-1)
+        outputs = self.output_dense((self.dropout(scores) @ v).transpose(1, 2).flatten(2))
+        return (outputs, scores) if return_attention_scores else outputs
+
+    def split_heads(self, x):
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+'''
+        },
+    )
+)
+_PROJECTIONS = {"query_dense": "q", "key_dense": "k", "value_dense": "v"}
+_HEADS_IN_TORCH = Spelling(
+    "MultiHeadAttention",
+    "query_size, value_size, key_size, num_heads, key_dim, value_dim=None, output_size=None, dropout=0.0, bias=True",
+    call="query, value, key=None, attention_mask=None, return_attention_scores=False, use_causal_mask=False",
+    params={
+        **{f"{name}.weight": f"{p}_weight: (N D) I" for name, p in _PROJECTIONS.items()},
+        **{f"{name}.bias": f"{p}_bias: (N D)" for name, p in _PROJECTIONS.items()},
+        "output_dense.weight": "out_weight: O (N D)",
+        "output_dense.bias": "out_bias: O",
+    },
+    support="MultiHeadAttention",
+    layer=True,
+    read=False,
+    positional=5,
+)
+
+
 def _own_attention(package: str) -> list[Spelling]:
-    """Keras's layer; its call has no word for what it returns beside the output."""
-    projections = {"query": "q", "key": "k", "value": "v"}
+    """Keras's layer; masks of queries and keys are left to the masks that Keras hands on by itself."""
     return [
         Spelling(
             f"{package}.layers.MultiHeadAttention",
-            "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True",
-            maps={"use_bias": "bias"},
-            ignore=("value_dim", "query_mask", "key_mask"),
-            call="query, value, key=None, query_mask=None, value_mask=None, key_mask=None, attention_mask=None",
+            "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True, output_shape=None, attention_axes=None, "
+            "flash_attention=None, kernel_initializer='glorot_uniform', bias_initializer='zeros'",
+            maps={"use_bias": "bias", "output_shape": "output_size"},
+            ignore=("flash_attention", "kernel_initializer", "bias_initializer"),
+            fixed={"attention_axes": None},
+            call="query, value, key=None, *, value_mask=None, attention_mask=None, return_attention_scores=False, "
+            "use_causal_mask=False",
             params={
-                **{f"{name}_dense.kernel": f"{p}_weight: I N D" for name, p in projections.items()},
-                **{f"{name}_dense.bias": f"{p}_bias: N D" for name, p in projections.items()},
+                **{f"{name}.kernel": f"{p}_weight: I N D" for name, p in _PROJECTIONS.items()},
+                **{f"{name}.bias": f"{p}_bias: N D" for name, p in _PROJECTIONS.items()},
                 "output_dense.kernel": "out_weight: N D O",
                 "output_dense.bias": "out_bias: O",
             },
             layer=True,
-            read=False,
             positional=2,
         )
     ]
 
 
+def _heads_reference(
+    query: Array, value: Array, key: Array | None = None, attention_mask: Array | None = None,
+    value_mask: Array | None = None, return_attention_scores: bool = False, use_causal_mask: bool = False, *,
+    num_heads: int, key_dim: int, **weights: Any,
+) -> Any:  # fmt: skip
+    def heads(name: str, x: Array) -> Array:
+        projected = x @ weights[f"{name}_weight"].T + weights.get(f"{name}_bias", 0)
+        return projected.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+    q, k, v = heads("q", query), heads("k", value if key is None else key), heads("v", value)
+    allowed = np.ones((query.shape[0], query.shape[1], value.shape[1]), bool)
+    for mask in (attention_mask, None if value_mask is None else value_mask[:, None, :]):
+        allowed &= True if mask is None else mask
+    if use_causal_mask:
+        allowed &= np.tri(query.shape[1], value.shape[1], dtype=bool)
+    scores = _attend(q, k, np.where(allowed, 0.0, -np.inf)[:, None], key_dim**-0.5)
+    merged = (scores @ v).swapaxes(1, 2).reshape(*query.shape[:2], -1)
+    outputs = merged @ weights["out_weight"].T + weights.get("out_bias", 0)
+    return (outputs, scores) if return_attention_scores else outputs
+
+
+_HEADS = {"query_size": 6, "value_size": 5, "key_size": 5, "num_heads": 2, "key_dim": 3}
+_HEADS_INPUTS = {"query": (3, 4, 6), "value": (3, 5, 5)}
 register(
     OpDef(
         "attention_heads",
-        "query, value, key=None, attention_mask=None, value_mask=None, *, num_heads, key_dim, dropout=0.0, bias=True",
+        "query, value, key=None, attention_mask=None, value_mask=None, return_attention_scores=False, "
+        "use_causal_mask=False, *, query_size=..., value_size=..., key_size=..., num_heads, key_dim, value_dim=None, "
+        "output_size=None, dropout=0.0, bias=True",
         "Projected attention in several heads of batches first, masks are true where attention is allowed: the output alone.",
+        reference=_heads_reference,
         params={
             **{f"{p}_weight": "(N D) I" for p in "qkv"}, **{f"{p}_bias": "(N D)" for p in "qkv"},
             "out_weight": "O (N D)", "out_bias": "O",
         },
         optional={f"{p}_bias": "bias" for p in _PARTS},
         sizes={"N": "num_heads"},
-        spellings=on_keras(_own_attention),
+        spellings={"torch": [_HEADS_IN_TORCH], **on_keras(_own_attention)},
+        tolerance=(3e-7, "Keras keeps the factor of the scores in float32"),
+        cases=[
+            Case(_HEADS_INPUTS, _HEADS),
+            Case({**_HEADS_INPUTS, "key": (3, 5, 7)}, {**_HEADS, "key_size": 7, "value_dim": 4, "output_size": 8}),
+            Case({**_HEADS_INPUTS, "attention_mask": _PARTLY}, {**_HEADS, "bias": False, "dropout": 0.2}),
+            Case({"query": (3, 4, 6), "value": (3, 4, 5), "use_causal_mask": True}, _HEADS),
+            Case({**_HEADS_INPUTS, "return_attention_scores": True}, _HEADS),
+        ],
     )
 )  # fmt: skip

@@ -157,4 +157,6 @@ def _is_default(op: OpDef, name: str, value: ast.expr) -> bool:
     if default in (REQUIRED, INFERRED) or not is_literal(value):
         return False
     found = literal(value)
+    if type(default) is int and isinstance(found, tuple) and len(found) > 1:
+        return all(type(item) is int and item == default for item in found)
     return bool(type(found) is type(default) and found == default)

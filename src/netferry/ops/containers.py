@@ -14,6 +14,7 @@ register(
         layout="none",
         spellings={
             "torch": [Spelling("torch.nn.Sequential", "*args", maps={"args": "layers"}, layer=True, read=False)],
+            "flax": [Spelling("flax.nnx.Sequential", "*fns", maps={"fns": "layers"}, layer=True, read=False)],
             **on_keras(lambda package: [Spelling(f"{package}.Sequential", "layers=None", layer=True, read=False)]),
         },
     )

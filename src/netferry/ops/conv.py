@@ -10,6 +10,7 @@ import numpy as np
 
 from netferry.ops.core import Case, Conversion, OpDef, Spelling
 from netferry.ops.forms import supported, template
+from netferry.ops.jax_forms import nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -141,6 +142,26 @@ def _keras_conv(n: int, package: str) -> list[Spelling]:
     ]
 
 
+def _flax_conv(n: int) -> list[Spelling]:
+    return [
+        nnx_layer(
+            "Conv",
+            "in_features, out_features, kernel_size, strides=1, *, padding='SAME', kernel_dilation=1, "
+            "feature_group_count=1, use_bias=True",
+            maps={
+                "in_features": "in_channels",
+                "out_features": "out_channels",
+                "strides": "stride",
+                "kernel_dilation": "dilation",
+                "feature_group_count": "groups",
+            },
+            params={"kernel": f"weight: {kernel_axes(n)} I O", "bias": "bias: O"},
+            when=_ZEROS,
+            positional=3,
+        )
+    ]
+
+
 def _register_conv(n: int) -> None:
     shape = (2, 4, 9, 7, 6)[: n + 2]
     base = {"in_channels": 4, "out_channels": 6}
@@ -158,6 +179,7 @@ def _register_conv(n: int) -> None:
             spellings={
                 "torch": _torch_layers(n, "Conv", rest, "O I"),
                 **on_keras(lambda package: _keras_conv(n, package)),
+                "flax": _flax_conv(n),
             },
             cases=[
                 Case({"x": shape}, base | {"kernel_size": 3}),
@@ -223,53 +245,66 @@ def _register_conv_function(n: int) -> None:
     )
 
 
-def _register_depthwise(n: int) -> None:
-    """What Keras has a layer of its own for: every channel has one kernel."""
+def _depthwise_reference(x: Array, *, weight: Array, **attributes: Any) -> Array:
+    """The sum over kernel positions of every channel."""
+    return conv_reference(x, weight.reshape(-1, 1, *weight.shape[2:]), groups=x.shape[1], **attributes)
+
+
+def _depthwise_torch(n: int) -> list[Spelling]:
+    """Groups of one channel each."""
+    outputs = {"{in_channels}": {"multiplier": 1}, "{in_channels} * {multiplier}": {}}
+    return [
+        template(
+            f"torch.nn.Conv{n}d({{in_channels}}, {written}, {{kernel_size}}, stride={{stride}}, "
+            "padding={padding}, dilation={dilation}, groups={in_channels}, bias={use_bias})",
+            layer=True,
+            params={"weight": f"weight: (I M) 1 {kernel_axes(n)}", "bias": "bias: O"},
+            maps={"input": "x"},
+            call="input",
+            when=when,
+        )
+        for written, when in outputs.items()
+    ]
+
+
+def _depthwise_keras(n: int, package: str) -> list[Spelling]:
     one = ones(n)
-    params = {"weight": f"weight: I 1 {kernel_axes(n)}", "bias": "bias: I"}
+    return [
+        keras_layer(
+            package,
+            f"DepthwiseConv{n}D",
+            f"kernel_size, strides={one}, padding='valid', depth_multiplier=1, data_format=None, dilation_rate={one}, "
+            "activation=None, use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros'",
+            maps={
+                "strides": "stride", "padding": _PADDING, "dilation_rate": "dilation", "depth_multiplier": "multiplier",
+            },
+            ignore=("depthwise_initializer", "bias_initializer"),
+            params={"kernel": f"weight: {kernel_axes(n)} I M", "bias": "bias: O"},
+            when=_ZEROS,
+        )
+    ]  # fmt: skip
 
-    def in_keras(package: str) -> list[Spelling]:
-        return [
-            keras_layer(
-                package,
-                f"DepthwiseConv{n}D",
-                f"kernel_size, strides={one}, padding='valid', depth_multiplier=1, data_format=None, dilation_rate={one}, "
-                "activation=None, use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros'",
-                maps={"strides": "stride", "padding": _PADDING, "dilation_rate": "dilation"},
-                ignore=("depthwise_initializer", "bias_initializer"),
-                fixed={"depth_multiplier": 1},
-                params={"kernel": f"weight: {kernel_axes(n)} I 1", "bias": "bias: I"},
-                when=_ZEROS,
-            )
-        ]
 
+def _register_depthwise(n: int) -> None:
+    """What Keras has a layer of its own for: every channel has kernels of its own."""
     shape = (2, 4, 9, 7)[: n + 2]
     register(
         OpDef(
             f"depthwise_conv{n}d",
-            "x, *, in_channels=..., kernel_size, stride=1, padding=0, dilation=1, use_bias=True, padding_mode='zeros'",
+            "x, *, in_channels=..., kernel_size, stride=1, padding=0, dilation=1, use_bias=True, padding_mode='zeros', "
+            "multiplier=1",
             f"Convolution over {n} spatial dimensions of every channel by itself.",
             layout="channels",
-            reference=lambda x, **a: conv_reference(x, groups=x.shape[1], **a),
-            params={"weight": f"I 1 {kernel_axes(n)}", "bias": "I"},
+            reference=_depthwise_reference,
+            params={"weight": f"I M {kernel_axes(n)}", "bias": "O"},
             optional={"bias": "use_bias"},
-            spellings={
-                "torch": [
-                    template(
-                        f"torch.nn.Conv{n}d({{in_channels}}, {{in_channels}}, {{kernel_size}}, stride={{stride}}, "
-                        "padding={padding}, dilation={dilation}, groups={in_channels}, bias={use_bias})",
-                        layer=True,
-                        params=params,
-                        maps={"input": "x"},
-                        call="input",
-                    )
-                ],
-                **on_keras(in_keras),
-            },
+            sizes={"M": "multiplier"},
+            spellings={"torch": _depthwise_torch(n), **on_keras(lambda package: _depthwise_keras(n, package))},
             cases=[
                 Case({"x": shape}, {"in_channels": 4, "kernel_size": 3}),
                 Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "padding": 1, "stride": 2, "use_bias": False}),
                 Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "padding": 2, "dilation": 2}),
+                Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "multiplier": 2}),
             ],
         )
     )

@@ -147,6 +147,7 @@ class Spelling:
         inplace: the callable changes its first operand (``add_``) and returns it.
         implies: canonical attribute values that the callable stands for without an argument (``Tensor.float`` is a
             cast to ``"float32"``); it is written only where the attributes have these values.
+        threaded: keyword arguments that code hands on under their own name (``rngs``); written, ignored when read.
         kinds: argument -> kind its observed value must have for this spelling to be the one meant: ``tensor``,
             ``dtype``, ``int``, ``bool``, ``sequence``. Tells overloads apart (``split(2)`` and ``split([1, 2])``).
     """
@@ -168,6 +169,7 @@ class Spelling:
     when: Mapping[str, Any] = field(default_factory=dict)
     inplace: bool = False
     implies: Mapping[str, Any] = field(default_factory=dict)
+    threaded: Sequence[str] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other keywords that the framework takes for an argument (PyTorch's ``axis`` for ``dim``)."""
@@ -186,7 +188,7 @@ class Spelling:
 
     def conversion(self, argument: str) -> Conversion | None:
         """How ``argument`` maps to a canonical attribute or operand; None when ignored or fixed."""
-        if argument in self.ignore or argument in self.fixed:
+        if argument in self.ignore or argument in self.fixed or argument in self.threaded:
             return None
         found = self.maps.get(argument, argument)
         return Conversion(found) if isinstance(found, str) else found

@@ -393,22 +393,6 @@ register(
                     write=False,
                 ),
                 Spelling("torch.from_numpy", "ndarray", maps={"ndarray": "data"}, write=False),
-                *(
-                    Spelling(
-                        f"torch.{prefix}Tensor",
-                        "data",
-                        implies={"dtype": dtype},
-                        kinds={"data": "sequence"},
-                        write=False,
-                    )
-                    for prefix, dtype in (
-                        ("Float", "float32"),
-                        ("Double", "float64"),
-                        ("Long", "int64"),
-                        ("Int", "int32"),
-                        ("Bool", "bool"),
-                    )
-                ),
             ],
             "tensorflow": [
                 Spelling(

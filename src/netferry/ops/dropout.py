@@ -6,6 +6,7 @@ from typing import Any
 
 from netferry.ops.core import Case, OpDef, Spelling
 from netferry.ops.forms import supported, template
+from netferry.ops.jax_forms import nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -38,6 +39,16 @@ def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
     ]
 
 
+def _flax_calls(dims: str) -> list[Spelling]:
+    """NNX's layer, made where it is called."""
+    made = f"flax.nnx.Dropout({{rate}}{dims}, deterministic=DETERMINISTIC, rngs=rngs)({{x}})"
+    return [
+        template(made.replace("DETERMINISTIC", "False"), when={"training": True}),
+        template("{x}", when={"training": False}),
+        template(made.replace("DETERMINISTIC", "not {training}")),
+    ]
+
+
 def _in_keras(package: str, name: str, signature: str, *ignored: str) -> list[Spelling]:
     return [keras_layer(package, name, signature, ignore=(*ignored, "seed"))]
 
@@ -63,10 +74,19 @@ register(
                 ),
             ],
             **{framework: [*_LAYERS[framework], *_calls(framework)] for framework in _CALLS},
+            "flax": [
+                nnx_layer("Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}),
+                *_flax_calls(""),
+            ],
         },
         cases=[Case({"x": (2, 3, 4)}, _OUTSIDE_TRAINING)],
     )
 )
+
+
+def _flax_channels(n: int) -> list[Spelling]:
+    made = f"flax.nnx.Dropout({{rate}}, broadcast_dims={tuple(range(1, n + 1))}, rngs=rngs)"
+    return [template(made, layer=True, call="inputs", maps={"inputs": "x"})]
 
 
 def _register_channels(n: int) -> None:
@@ -88,6 +108,7 @@ def _register_channels(n: int) -> None:
             spellings={
                 "torch": [*_layer(f"Dropout{n}d"), _function(f"dropout{n}d", training=True)],
                 **{f: [*layers[f], *_calls(f, shapes[f])] for f in _CALLS},
+                "flax": [*_flax_channels(n), *_flax_calls(f", broadcast_dims={tuple(range(1, n + 1))}")],
             },
             cases=[Case({"x": (2, 3, 4, 5, 6)[: n + 2]}, _OUTSIDE_TRAINING)],
         )

@@ -47,8 +47,12 @@ def _initializer(
     targets: Sequence[Spelling | Target],
     signature: str = "",
     *cases: Mapping[str, Any],
+    flax: Sequence[Target],
 ) -> None:
-    """Register an initialiser; targets are spellings without namespace or templates with the condition they need."""
+    """Register an initialiser; targets are spellings without namespace or templates with the condition they need.
+
+    Those for ``flax`` give the values themselves; ``SHAPE`` stands for a key and the parameter's shape.
+    """
     spellings: dict[str, Sequence[Spelling]] = {"torch": torch}
     for framework in _TARGETS:
         place = keras_namespace(framework) + ".initializers."
@@ -60,6 +64,15 @@ def _initializer(
                 text, options = target
                 made.append(Spelling("", template=text.replace("INIT.", place), read=False, **options))
         spellings[framework] = made
+    spellings["flax"] = [
+        Spelling(
+            "",
+            template=text.replace("INIT.", "flax.nnx.initializers.").replace("SHAPE", "rngs.params(), {x}.shape"),
+            read=False,
+            **options,
+        )
+        for text, options in flax
+    ]
     register(
         OpDef(
             f"init_{name}",
@@ -88,9 +101,17 @@ def _placed(spelling: Spelling, place: str) -> Spelling:
     )
 
 
-_initializer("zeros", _torch("zeros"), [Spelling("Zeros")])
-_initializer("ones", _torch("ones"), [Spelling("Ones")])
-_initializer("eye", _torch("eye"), [Spelling("Identity", "gain=1.0", maps={"gain": "gain"})], "gain=1.0")
+_FLAX_ZEROS = "jax.numpy.zeros({x}.shape)"
+_FLAX_ONES = "jax.numpy.ones({x}.shape)"
+_initializer("zeros", _torch("zeros"), [Spelling("Zeros")], flax=[(_FLAX_ZEROS, {})])
+_initializer("ones", _torch("ones"), [Spelling("Ones")], flax=[(_FLAX_ONES, {})])
+_initializer(
+    "eye",
+    _torch("eye"),
+    [Spelling("Identity", "gain=1.0", maps={"gain": "gain"})],
+    "gain=1.0",
+    flax=[("jax.numpy.eye(*{x}.shape)", {"when": {"gain": 1.0}}), ("{gain} * jax.numpy.eye(*{x}.shape)", {})],
+)
 _initializer(
     "constant",
     _torch("constant", "val", maps={"val": "value"}),
@@ -101,6 +122,11 @@ _initializer(
     ],
     "value",
     {"value": 0.3},
+    flax=[
+        (_FLAX_ZEROS, {"when": {"value": 0}}),
+        (_FLAX_ONES, {"when": {"value": 1}}),
+        ("jax.numpy.full({x}.shape, {value})", {}),
+    ],
 )
 _initializer(
     "normal",
@@ -109,6 +135,10 @@ _initializer(
     "mean=0.0, std=1.0",
     {"std": 0.02},
     {"mean": 0.5, "std": 0.05},
+    flax=[
+        ("INIT.normal({std})(SHAPE)", {"when": {"mean": 0.0}}),
+        ("{mean} + {std} * jax.random.normal(SHAPE)", {}),
+    ],
 )
 _initializer(
     "uniform",
@@ -117,6 +147,7 @@ _initializer(
     "low=0.0, high=1.0",
     {"low": -0.1, "high": 0.3},
     {},
+    flax=[("jax.random.uniform(SHAPE, minval={low}, maxval={high})", {})],
 )
 _initializer(
     "orthogonal",
@@ -124,6 +155,7 @@ _initializer(
     [Spelling("Orthogonal", "gain=1.0, seed=None")],
     "gain=1.0",
     {"gain": 1.5},
+    flax=[("INIT.orthogonal({gain})(SHAPE)", {})],
 )
 keras_support(
     "BoundedNormal",
@@ -156,6 +188,14 @@ _initializer(
     {"std": 0.02},
     {},
     {"mean": 0.1, "std": 0.5, "a": -0.4, "b": 0.9},
+    flax=[
+        ("INIT.normal({std})(SHAPE)", {"when": _UNCUT}),
+        (
+            "{mean} + {std} * jax.random.truncated_normal("
+            "rngs.params(), ({a} - {mean}) / {std}, ({b} - {mean}) / {std}, {x}.shape)",
+            {},
+        ),
+    ],
 )
 
 
@@ -171,10 +211,22 @@ def _register_xavier() -> None:
             "gain=1.0",
             {},
             {"gain": 1.7},
+            flax=[
+                *([("INIT.xavier_uniform()(SHAPE)", {"when": {"gain": 1.0}})] if name == "uniform" else []),
+                (f'INIT.variance_scaling({{gain}}, "fan_avg", "{name}")(SHAPE)', {"maps": squared}),
+            ],
         )
 
 
 _register_xavier()
+
+
+def _scaled_for_flax(text: str) -> str:
+    """A Keras template of variance scaling as NNX says it."""
+    text = text.replace("INIT.HeUniform", "INIT.kaiming_uniform").replace(
+        "INIT.VarianceScaling", "INIT.variance_scaling"
+    )
+    return text.replace('"untruncated_normal"', '"normal"') + "(SHAPE)"
 
 
 def _register_kaiming() -> None:
@@ -191,6 +243,7 @@ def _register_kaiming() -> None:
         for nonlinearity, gain in _GAINS.items():
             text = scaling.replace("SCALE", repr(round(gain**2, 12)))
             targets.append((text, {"when": {"nonlinearity": nonlinearity}}))
+        flax = [(_scaled_for_flax(text), options) for text, options in targets]
         _initializer(
             f"kaiming_{name}",
             _torch(f"kaiming_{name}", "a=0, mode='fan_in', nonlinearity='leaky_relu', generator=None"),
@@ -202,6 +255,7 @@ def _register_kaiming() -> None:
             {"a": 1.5},
             {"nonlinearity": "tanh", "mode": "fan_out"},
             {"nonlinearity": "linear"},
+            flax=flax,
         )
 
 
@@ -234,7 +288,7 @@ register(
         reference=_gain,
         spellings={
             "torch": [Spelling("torch.nn.init.calculate_gain", "nonlinearity, param=None", positional=2)],
-            **{framework: _gain_templates() for framework in _TARGETS},
+            **{framework: _gain_templates() for framework in (*_TARGETS, "flax")},
         },
         cases=[
             *(

@@ -9,10 +9,12 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
+from netferry.ops.jax_forms import nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.normalization import (
     CHANNELS,
     EPS,
+    FLAX_OWN,
     IGNORED,
     KERAS_OWN,
     OPTIONAL,
@@ -106,6 +108,16 @@ register(
                     )
                 ]
             ),
+            "flax": [
+                nnx_layer(
+                    "LayerNorm",
+                    "num_features, *, epsilon=1e-06, use_bias=True, use_scale=True",
+                    maps={"num_features": "normalized_shape", "use_scale": "affine", "x": "x"},
+                    params=FLAX_OWN,
+                    call="x",
+                    when={"axes": -1},
+                )
+            ],
         },
         cases=[*_SHAPED, _TWO_AXES, Case({"x": (2, 5, 3)}, {"normalized_shape": 3, "use_bias": False})],
     )

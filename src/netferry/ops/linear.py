@@ -8,6 +8,7 @@ import numpy as np
 
 from netferry.ops.core import Case, Ints, OpDef, Spelling
 from netferry.ops.forms import supported, template
+from netferry.ops.jax_forms import nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -59,6 +60,14 @@ register(
                     )
                 ]
             ),
+            "flax": [
+                nnx_layer(
+                    "Linear",
+                    "in_features, out_features, *, use_bias=True",
+                    params={"kernel": "weight: I O", "bias": "bias: O"},
+                    positional=2,
+                )
+            ],
         },
         cases=[
             Case({"x": (2, 3)}, {"in_features": 3, "out_features": 4}),
@@ -220,6 +229,16 @@ register(
                     _PADDED,
                 ]
             ),
+            "flax": [
+                nnx_layer(
+                    "Embed",
+                    "num_embeddings, features",
+                    maps={"features": "embedding_dim"},
+                    params={"embedding": "weight: N D"},
+                    when={"padding_idx": None},
+                    positional=2,
+                )
+            ],
         },
         cases=[
             Case({"x": Ints((2, 5), 7)}, {"num_embeddings": 7, "embedding_dim": 3}),

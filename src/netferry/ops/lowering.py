@@ -7,7 +7,7 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from netferry.frameworks import DTYPE_PREFIXES, legalisations
+from netferry.frameworks import DTYPE_PREFIXES, FUNCTIONS_ARE_LAYERS, legalisations
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED, Conversion, OpDef, Parameter, Spelling
 from netferry.pivot.nodes import Op, constant, is_literal, literal
@@ -109,6 +109,9 @@ class _Lowering(ast.NodeTransformer):
                 legal.nf_legal = True  # type: ignore[attr-defined]
             found: ast.expr = self.visit(legal)
             return found
+        if is_function(node, self._framework):
+            self._lowered.append(node)
+            return shortest(self.visit(as_function(node)))
         self._lowered.append(node)
         return lower(
             node.replace(
@@ -117,6 +120,34 @@ class _Lowering(ast.NodeTransformer):
             ),
             self._framework,
         )
+
+
+def is_function(node: Op, framework: str) -> bool:
+    """Whether a framework that has no class for a layer lets its function stand for it."""
+    if not node.layer or framework not in FUNCTIONS_ARE_LAYERS:
+        return False
+    spellings = registry.get(node.name).spellings.get(framework, ())
+    return not any(s.layer for s in spellings) and any(s.write for s in spellings)
+
+
+def as_function(node: Op) -> ast.Lambda:
+    """A layer without parameters as ``lambda x: function(x)``; the function is still an op."""
+    names = [p.name for p in registry.get(node.name).operands if p.default is REQUIRED]
+    made = node.replace(operands={name: ast.Name(name, ast.Load()) for name in names})
+    made.layer, made.indirect = False, None
+    return ast.Lambda(ast.arguments([], [ast.arg(name) for name in names], None, [], [], None, []), made)
+
+
+def shortest(function: ast.Lambda) -> ast.expr:
+    """``lambda x: f(x, k=1)`` as ``functools.partial(f, k=1)``, and ``lambda x: f(x)`` as ``f``."""
+    names = [a.arg for a in function.args.args]
+    call = function.body
+    if not isinstance(call, ast.Call) or [ast.unparse(a) for a in call.args[: len(names)]] != names:
+        return function
+    rest = [*call.args[len(names) :], *(k.value for k in call.keywords), call.func]
+    if len(call.args) > len(names) or any(isinstance(n, ast.Name) and n.id in names for r in rest for n in ast.walk(r)):
+        return function
+    return ast.Call(dotted("functools.partial"), [call.func], call.keywords) if call.keywords else call.func
 
 
 def arguments(
@@ -137,6 +168,11 @@ def arguments(
     by_position = True
     for index, parameter in enumerate(spelling.parsed.parameters):
         if spelling.kind == "method" and index == 0:
+            continue
+        if parameter.name in spelling.threaded:
+            handed = ast.keyword(parameter.name, ast.Name(parameter.name, ast.Load()))
+            handed.nf_threaded = True  # type: ignore[attr-defined]
+            keywords.append(handed)
             continue
         value = _value_for(op, spelling, parameter, operands, attributes, partial=partial)
         conversion = spelling.conversion(parameter.name)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Spelling, complement
+from netferry.ops.core import Case, OpDef, Spelling, Support, complement
 from netferry.ops.forms import supported, template
+from netferry.ops.jax_forms import nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
-from netferry.ops.registry import register
+from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
 
 Array = np.ndarray[Any, Any]
@@ -81,6 +82,18 @@ def _batch_layers(package: str) -> list[Spelling]:
     ]
 
 
+_FLAX_SWITCHES = {"use_scale": "affine"}
+FLAX_OWN = {"scale": "weight: C", "bias": "bias: C"}
+"""The parameters of NNX's normalisations."""
+_FLAX_BATCH = nnx_layer(
+    "BatchNorm",
+    "num_features, *, momentum=0.99, epsilon=1e-05, use_bias=True, use_scale=True",
+    maps={"momentum": complement("momentum"), **_FLAX_SWITCHES, "x": "x"},
+    params={**FLAX_OWN, "mean": "running_mean: C", "var": "running_var: C"},
+    call="x",
+)
+
+
 def _register_batch() -> None:
     rest = "eps=1e-05, momentum=0.1, affine=True, track_running_stats=True"
     statistics = {name: f"{name}: C" for name in ("running_mean", "running_var")}
@@ -109,7 +122,7 @@ def _register_batch() -> None:
             params={**CHANNELS, "running_mean": "C", "running_var": "C"},
             optional=OPTIONAL,
             buffers=("running_mean", "running_var"),
-            spellings={"torch": torch, **on_keras(_batch_layers)},
+            spellings={"torch": torch, **on_keras(_batch_layers), "flax": [_FLAX_BATCH]},
             cases=[
                 Case({"x": (3, 4, 5, 2)}, {"num_features": 4, "dimensions": 2}),
                 Case({"x": (3, 4)}, {"num_features": 4, "dimensions": 1}),
@@ -180,6 +193,126 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
 )
 _register_batch()
 
+# -- statistics that were adapted to data before training -------------------------------------------------------------
+
+register_support(
+    Support(
+        "Normalization",
+        {
+            "torch": '''
+class Normalization(torch.nn.Module):
+    """Shifts and scales channels by a mean and variance that stay as they were measured before training."""
+
+    def __init__(self, num_features):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_features))
+        self.register_buffer("variance", torch.ones(num_features))
+
+    def forward(self, x):
+        shape = (-1, *[1] * (x.ndim - 2))
+        return (x - self.mean.view(shape)) / self.variance.sqrt().clamp(min=1e-7).view(shape)
+'''
+        },
+    )
+)
+
+
+_NOT_FINAL = dict.fromkeys(("tensorflow", "keras"), "Keras computes with copies that it makes when it has adapted")
+
+
+def _adapted(package: str) -> list[Spelling]:
+    return [
+        keras_layer(
+            package,
+            "Normalization",
+            "axis=-1, mean=None, variance=None, invert=False",
+            fixed={"axis": -1, "mean": None, "variance": None, "invert": False},
+            params={"adapt_mean": "mean: C", "adapt_variance": "var: C"},
+            positional=0,
+        )
+    ]
+
+
+def _by_adapted(x: Array, *, mean: Array, var: Array, **unused: Any) -> Array:
+    return (x - _channelwise(mean, x)) / np.maximum(np.sqrt(_channelwise(var, x)), 1e-7)
+
+
+register(
+    OpDef(
+        "adapted_norm",
+        "x, *, num_features=...",
+        "Shifts and scales channels by a mean and variance that stay as they were measured before training.",
+        layout="channels",
+        reference=_by_adapted,
+        params={"mean": "C", "var": "C"},
+        buffers=("mean", "var"),
+        spellings={
+            "torch": [
+                support_layer(
+                    "Normalization",
+                    "num_features",
+                    positional=1,
+                    params={"mean": "mean: C", "variance": "var: C"},
+                )
+            ],
+            **on_keras(_adapted),
+        },
+        cases=[
+            Case({"x": (3, 4, 5, 2)}, {"num_features": 4}, skip=_NOT_FINAL),
+            Case({"x": (3, 4)}, {"num_features": 4}, skip=_NOT_FINAL),
+        ],
+    )
+)
+
+register_support(
+    Support(
+        "Standardize",
+        {
+            "torch": '''
+class Standardize(torch.nn.Module):
+    """Subtracts the means of channels and divides by their standard deviations."""
+
+    def __init__(self, mean, variance):
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(variance).sqrt().view(-1, 1, 1), persistent=False)
+
+    def forward(self, x):
+        return (x - self.mean) / self.std
+'''
+        },
+    )
+)
+
+
+def _by_given(x: Array, *, mean: Any, variance: Any) -> Array:
+    return (x - _channelwise(np.asarray(mean), x)) / np.sqrt(_channelwise(np.asarray(variance), x))
+
+
+register(
+    OpDef(
+        "standardize",
+        "x, *, mean, variance",
+        "Subtracts given means of channels and divides by the square roots of given variances.",
+        layout="channels",
+        reference=_by_given,
+        spellings={
+            "torch": [support_layer("Standardize", "mean, variance", positional=2)],
+            **on_keras(
+                lambda package: [
+                    keras_layer(
+                        package,
+                        "Normalization",
+                        "axis=-1, mean=None, variance=None, invert=False",
+                        fixed={"axis": -1, "invert": False},
+                    )
+                ]
+            ),
+        },
+        cases=[Case({"x": (3, 2, 5, 4)}, {"mean": [0.5, 1.5], "variance": [0.25, 2.0]})],
+    )
+)
+
 # -- groups and instances --------------------------------------------------------------------------------------------
 
 
@@ -247,6 +380,16 @@ register(
                 )
             ],
             **on_keras(_group_layers),
+            "flax": [
+                nnx_layer(
+                    "GroupNorm",
+                    "num_features, num_groups=32, *, epsilon=1e-06, use_bias=True, use_scale=True",
+                    maps={"num_features": "num_channels", "num_groups": "groups", **_FLAX_SWITCHES, "x": "x"},
+                    params=FLAX_OWN,
+                    call="x",
+                    positional=2,
+                )
+            ],
         },
         cases=[
             Case({"x": (2, 6, 5, 3)}, {"groups": 3, "num_channels": 6}),
@@ -274,7 +417,19 @@ register(
         reference=lambda x, **a: _group_norm(x, groups=x.shape[1], **a),
         params=CHANNELS,
         optional=OPTIONAL,
-        spellings={"torch": _instance_torch, **on_keras(_instance_layers)},
+        spellings={
+            "torch": _instance_torch,
+            **on_keras(_instance_layers),
+            "flax": [
+                nnx_layer(
+                    "InstanceNorm",
+                    "num_features, *, epsilon=1e-06, use_bias=True, use_scale=True",
+                    maps={**_FLAX_SWITCHES, "x": "x"},
+                    params=FLAX_OWN,
+                    call="x",
+                )
+            ],
+        },
         cases=[
             Case({"x": (2, 3, 5)}, {"num_features": 3, "dimensions": 1}),
             Case({"x": (2, 3, 5, 4)}, {"num_features": 3, "dimensions": 2, "affine": True}),

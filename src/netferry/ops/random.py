@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from netferry.ops.core import Conversion, OpDef, Spelling
@@ -26,6 +27,26 @@ def _templates(prefix: str, call: str, default: str = "") -> list[Spelling]:
     ]
 
 
+def _keras_reads(name: str, rest: str, **options: Any) -> dict[str, list[Spelling]]:
+    """The functions of that name in ``tf.random`` and ``keras.random``, only read; ``seed`` fixes nothing elsewhere."""
+    options = {"ignore": ("seed", "name"), "write": False, **options}
+    return {
+        "tensorflow": [Spelling(f"tf.random.{name}", f"shape, {rest}, dtype=None, seed=None, name=None", **options)],
+        "keras": [Spelling(f"keras.random.{name}", f"shape, {rest}, dtype=None, seed=None", **options)],
+    }
+
+
+_STANDARD_READS = {
+    "normal": _keras_reads("normal", "mean=0.0, stddev=1.0", fixed={"mean": 0.0, "stddev": 1.0}),
+    "uniform": {
+        "tensorflow": _keras_reads("uniform", "minval=0, maxval=None", fixed={"minval": 0, "maxval": None})[
+            "tensorflow"
+        ],
+        "keras": _keras_reads("uniform", "minval=0.0, maxval=1.0", fixed={"minval": 0.0, "maxval": 1.0})["keras"],
+    },
+}
+
+
 def _register_standard() -> None:
     """randn and rand, alone and like another tensor."""
     for name, distribution, doc in (("randn", "normal", "standard normal"), ("rand", "uniform", "uniform in [0, 1)")):
@@ -37,8 +58,14 @@ def _register_standard() -> None:
                 layout="create",
                 spellings={
                     "torch": [_torch(name, "*size, generator=None, out=None, dtype=None", maps={"size": "shape"})],
-                    "tensorflow": _templates("tf.random", f"{distribution}({{shape}}", _FLOATX),
-                    "keras": _templates("keras.random", f"{distribution}({{shape}}"),
+                    "tensorflow": [
+                        *_templates("tf.random", f"{distribution}({{shape}}", _FLOATX),
+                        *_STANDARD_READS[distribution]["tensorflow"],
+                    ],
+                    "keras": [
+                        *_templates("keras.random", f"{distribution}({{shape}}"),
+                        *_STANDARD_READS[distribution]["keras"],
+                    ],
                 },
                 stochastic=True,
             )
@@ -60,6 +87,8 @@ def _register_standard() -> None:
 
 
 _register_standard()
+_NORMAL_READS = _keras_reads("normal", "mean=0.0, stddev=1.0", maps={"stddev": "std"})
+_LIMITS = {"minval": "low", "maxval": "high"}
 register(
     OpDef(
         "randint",
@@ -116,8 +145,51 @@ register(
                     positional=3,
                 )
             ],
-            "tensorflow": _templates("tf.random", "normal({shape}, {mean}, {std}", _FLOATX),
-            "keras": _templates("keras.random", "normal({shape}, {mean}, {std}"),
+            "tensorflow": [
+                *_templates("tf.random", "normal({shape}, {mean}, {std}", _FLOATX),
+                *_NORMAL_READS["tensorflow"],
+            ],
+            "keras": [*_templates("keras.random", "normal({shape}, {mean}, {std}"), *_NORMAL_READS["keras"]],
+        },
+        stochastic=True,
+    )
+)
+
+register(
+    OpDef(
+        "uniform",
+        "*, low=0.0, high=1.0, shape, dtype=None",
+        "Uniformly distributed random numbers.",
+        layout="create",
+        spellings={
+            "torch": [
+                template("torch.empty({shape}).uniform_({low}, {high})", when={"dtype": None}),
+                template("torch.empty({shape}, dtype={dtype}).uniform_({low}, {high})"),
+            ],
+            "tensorflow": [
+                *_templates("tf.random", "uniform({shape}, {low}, {high}", _FLOATX),
+                *_keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS)["tensorflow"],
+            ],
+            "keras": [
+                *_templates("keras.random", "uniform({shape}, {low}, {high}"),
+                *_keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS)["keras"],
+            ],
+        },
+        stochastic=True,
+    )
+)
+register(
+    OpDef(
+        "uniform_between",
+        "low, high, *, shape",
+        "Uniformly distributed random numbers between limits that are tensors.",
+        layout="opaque",
+        spellings={
+            "torch": [template("{low} + ({high} - {low}) * torch.rand({shape})")],
+            **{
+                framework: [replace(read, kinds={"maxval": "tensor"}, ignore=("dtype", "seed", "name"))]
+                for framework, (read,) in _keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS).items()
+            },
         },
         stochastic=True,
     )

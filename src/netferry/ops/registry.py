@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 
+from netferry.ops import jax_forms
 from netferry.ops.core import OpDef, Spelling, Support
 
 _ops: dict[str, OpDef] = {}
@@ -13,7 +14,7 @@ _supports: dict[str, Support] = {}
 _by_path: dict[str, list[tuple[OpDef, Spelling]]] = {}
 _loaded = False
 
-_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table"}
+_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table", "jax_forms"}
 
 
 def register(op: OpDef) -> OpDef:
@@ -89,3 +90,6 @@ def _load() -> None:
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         if module not in _NOT_FAMILIES:
             importlib.import_module(f"netferry.ops.{module}")
+    jax_forms.complete_all(_ops, _supports)
+    for path, found in _by_path.items():
+        _by_path[path] = [(_ops[op.name], spelling) for op, spelling in found]

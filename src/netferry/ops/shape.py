@@ -111,6 +111,35 @@ def _transpose_layers(package: str, transpose: str) -> list[Spelling]:
     ]
 
 
+def _reshape_layer(package: str) -> Spelling:
+    """A layer that leaves the number of samples out; as no other size may be -1 then, it is only read."""
+    return keras_layer(
+        package,
+        "Reshape",
+        "target_shape",
+        maps={"target_shape": Conversion("shape", "(-1, *{})", "{}[1:]")},
+        write=False,
+    )
+
+
+register_support(
+    Support(
+        "Reshape",
+        {
+            "torch": '''
+class Reshape(torch.nn.Module):
+    """Puts the elements into another shape."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, x):
+        return x.reshape(self.shape)
+'''
+        },
+    )
+)
 register(
     OpDef(
         "reshape",
@@ -123,9 +152,16 @@ register(
                 torch_method("reshape", "*shape"),
                 torch_method("view", "*size", maps={"size": "shape"}, write=False),
                 torch_function("reshape", "shape", write=False),
+                support_layer("Reshape", "*shape", maps={"shape": "shape"}),
             ],
-            "tensorflow": [tensorflow("reshape", "tensor, shape, name=None", maps={"tensor": "x"}, positional=2)],
-            "keras": [keras("reshape", "x, newshape", maps={"newshape": "shape"}, positional=2)],
+            "tensorflow": [
+                tensorflow("reshape", "tensor, shape, name=None", maps={"tensor": "x"}, positional=2),
+                _reshape_layer("tf.keras"),
+            ],
+            "keras": [
+                keras("reshape", "x, newshape", maps={"newshape": "shape"}, positional=2),
+                _reshape_layer("keras"),
+            ],
         },
         cases=[
             Case({"x": (2, 3, 4)}, {"shape": (4, 6)}),

@@ -16,30 +16,30 @@ def _prefix(framework: str) -> str:
     return "tf.keras" if framework == "tensorflow" else "keras"
 
 
-def _everywhere(template: str, torch: str, *, layer: bool = False) -> dict[str, tuple[Spelling, ...]]:
-    """One template for both Keras targets (``K`` stands for the Keras namespace), and one for PyTorch."""
-    keras = {f: (Spelling("", template=template.replace("K.", _prefix(f) + "."), layer=layer),) for f in _KERAS}
-    return {**keras, "torch": (Spelling("", template=torch, layer=layer),)}
+def _everywhere(template: str, torch: str, flax: str, *, layer: bool = False) -> dict[str, tuple[Spelling, ...]]:
+    """One template for both Keras targets (``K`` stands for the Keras namespace), one for PyTorch, one for NNX."""
+    texts = {f: template.replace("K.", _prefix(f) + ".") for f in _KERAS} | {"torch": torch, "flax": flax}
+    return {f: (Spelling("", template=text, layer=layer),) for f, text in texts.items()}
 
 
-def _carried(name: str, torch: str) -> dict[str, tuple[Spelling, ...]]:
-    """A function that generated Keras code carries, and a template for PyTorch."""
+def _carried(name: str, torch: str, flax: str) -> dict[str, tuple[Spelling, ...]]:
+    """A function that generated Keras code carries, a template for PyTorch, and one for NNX."""
     carried = {f: (Spelling("", template=f"{name}({{module}})", support=name),) for f in _KERAS}
-    return {**carried, "torch": (Spelling("", template=torch),)}
+    return {**carried, "torch": (Spelling("", template=torch),), "flax": (Spelling("", template=flax),)}
 
 
 register(OpDef(
     "module_list", "modules", "A list of layers that the network owns.", layout="none",
-    spellings=_everywhere("{modules}", "torch.nn.ModuleList({modules})", layer=True),
+    spellings=_everywhere("{modules}", "torch.nn.ModuleList({modules})", "flax.nnx.List({modules})", layer=True),
 ))  # fmt: skip
 register(OpDef(
     "module_dict", "modules", "A dictionary of layers that the network owns.", layout="none",
-    spellings=_everywhere("{modules}", "torch.nn.ModuleDict({modules})", layer=True),
+    spellings=_everywhere("{modules}", "torch.nn.ModuleDict({modules})", "flax.nnx.Dict({modules})", layer=True),
 ))  # fmt: skip
 register(OpDef(
     "parameter", "x, *, trainable=True", "A tensor that the network owns and trains.", layout="elementwise",
     spellings={
-        **_everywhere("K.Variable({x}, trainable={trainable})", "torch.nn.Parameter({x}, requires_grad={trainable})"),
+        **_everywhere("K.Variable({x}, trainable={trainable})", "torch.nn.Parameter({x}, requires_grad={trainable})", "flax.nnx.Param({x})"),
         "torch": (
             Spelling("", template="torch.nn.Parameter({x})", when={"trainable": True}),
             Spelling("", template="torch.nn.Parameter({x}, requires_grad={trainable})"),
@@ -48,7 +48,7 @@ register(OpDef(
 ))  # fmt: skip
 register(OpDef(
     "buffer", "x", "A tensor that the network owns and does not train.", layout="elementwise",
-    spellings=_everywhere("K.Variable({x}, trainable=False)", "torch.nn.Buffer({x})"),
+    spellings=_everywhere("K.Variable({x}, trainable=False)", "torch.nn.Buffer({x})", "flax.nnx.Variable({x})"),
 ))  # fmt: skip
 keras_support("children", '''
 def children(layer):
@@ -73,15 +73,15 @@ def named_children(layer):
 ''')  # fmt: skip
 register(OpDef(
     "modules", "module", "All layers of a tree, the root included.", layout="none",
-    spellings=_carried("all_layers", "{module}.modules()"),
+    spellings=_carried("all_layers", "{module}.modules()", "[module for _, module in flax.nnx.iter_modules({module})]"),
 ))  # fmt: skip
 register(OpDef(
     "children", "module", "The layers directly below.", layout="none",
-    spellings=_carried("children", "{module}.children()"),
+    spellings=_carried("children", "{module}.children()", "[child for _, child in flax.nnx.iter_children({module})]"),
 ))  # fmt: skip
 register(OpDef(
     "named_children", "module", "The layers directly below, by name.", layout="none",
-    spellings=_carried("named_children", "dict({module}.named_children())"),
+    spellings=_carried("named_children", "dict({module}.named_children())", "dict(flax.nnx.iter_children({module}))"),
 ))  # fmt: skip
 register(OpDef("tie", "x, to", "Lets two layers share a parameter.", layout="none"))
 register(OpDef(
@@ -119,12 +119,12 @@ class TiedDense(keras.layers.Layer):
 ''')  # fmt: skip
 register(OpDef(
     "sequence_of", "module", "The members of a sequential container, as a list.", layout="none",
-    spellings=_everywhere("{module}.layers", "{module}"),
+    spellings=_everywhere("{module}.layers", "{module}", "{module}.layers"),
 ))  # fmt: skip
 register(OpDef("is_training", "", "Whether the network is being trained.", layout="none"))
 register(OpDef(
     "append_to_sequence", "module, item", "Adds a layer at the end of a sequential container.", layout="none",
-    spellings=_everywhere("{module}.add({item})", "{module}.append({item})"),
+    spellings=_everywhere("{module}.add({item})", "{module}.append({item})", "{module}.layers.append({item})"),
 ))  # fmt: skip
 register(OpDef(
     "set_trainable", "module, *, value", "Says whether the parameters of a tree, or a single one, are trained.",
@@ -141,7 +141,7 @@ register(OpDef(
 ))  # fmt: skip
 register(OpDef(
     "parameters", "module", "The trainable tensors of a tree.", layout="none",
-    spellings=_everywhere("{module}.trainable_variables", "{module}.parameters()"),
+    spellings=_everywhere("{module}.trainable_variables", "{module}.parameters()", "jax.tree.leaves(flax.nnx.state({module}, flax.nnx.Param))"),
 ))  # fmt: skip
 
 
@@ -169,11 +169,12 @@ register_support(Support("index_update", {
 }))  # fmt: skip
 register(OpDef(
     "index_update", "x, index, value", "A copy of a tensor with some entries replaced.", layout="setitem",
-    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")},
+    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")} | {"flax": [Spelling("", template="{x}.at[{index}].set({value})", read=False)]},
 ))  # fmt: skip
 register(OpDef(
     "mask_update", "x, index, value", "A copy of a tensor with the entries replaced where a mask holds.", layout="elementwise",
     spellings={"tensorflow": [Spelling("", template="tf.where({index}, tf.cast({value}, {x}.dtype), {x})", read=False)],
                "keras": [Spelling("", template="keras.ops.where({index}, {value}, {x})", read=False)],
+               "flax": [Spelling("", template="jax.numpy.where({index}, {value}, {x})", read=False)],
                "torch": [Spelling("", template="torch.where({index}, {value}, {x})", read=False)]},
 ))  # fmt: skip

@@ -286,17 +286,12 @@ def _folded(statements: Sequence[ast.stmt], caches: Mapping[str, Any]) -> list[a
         if isinstance(statement, ast.If):
             if _names(statement.test) & caches.keys():
                 taken = statement.body if _answer(statement.test, caches) else statement.orelse
-                found += [_dedented(s) for s in _folded(taken, caches)]
+                found += _folded(taken, caches)
                 continue
             statement.body = _folded(statement.body, caches) or [ast.Pass()]
             statement.orelse = _folded(statement.orelse, caches)
         found.append(statement)
     return found
-
-
-def _dedented(node: ast.stmt) -> ast.stmt:
-    node.nf_dedent = True  # type: ignore[attr-defined]
-    return node
 
 
 class _Local(ast.NodeTransformer):

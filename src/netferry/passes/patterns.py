@@ -84,6 +84,8 @@ def _rank(node: Op) -> int | None:
         for event in (node.site.events if node.site else ())
         if event.args and isinstance(event.args[0], Tensor)
     }
+    if node.layer and not ranks:  # What a container calls is known by where it was made.
+        ranks = getattr(node, "nf_ranks", set())
     return ranks.pop() if len(ranks) == 1 else None
 
 

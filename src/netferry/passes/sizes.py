@@ -1,7 +1,7 @@
 """Sizes made explicit: what one framework learns from the data and another wants to be told.
 
-A size that every run of a site agrees in is a constant; where runs differ, it is what a neighbour is given, or an
-argument threaded from the callers; where neither says it, it stays open.
+A size is what the layers that gave the channels were told, in the words of the function that needs it; else a number
+that every run of a site agrees in, a variable that the rounds of a loop hand on, or an argument threaded from the callers.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from netferry.ops import registry
 from netferry.ops.core import INFERRED
+from netferry.passes.provenance import OUTPUTS, Chain, Provenance, Terms, runner, tensors
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
@@ -20,19 +21,19 @@ from netferry.pivot.program import Definition, Program
 
 _CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
 _LAST = frozenset({"in_features", "input_size", "normalized_shape"})
-_OUTPUTS = ("out_channels", "out_features", "hidden_size")
-"""Attributes that say how many channels a layer gives: what the next one may take."""
-
-
+_SHORT = {"num_features": "in_channels", "num_channels": "in_channels", "normalized_shape": "in_channels"}
+"""What arguments and variables that hand sizes on are called."""
 _SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.If, ast.While)
+Scopes = list[ast.AST]
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """A size as seen once, and the calls within which the site that needs it was run (the site's own last)."""
+    """A size as seen once, the calls within which it was (the site's own last), and the layers it comes from."""
 
     value: Any
-    chain: tuple[Any, ...]
+    chain: Chain
+    terms: Terms = ()
 
 
 def fill(program: Program, *, channels_last: bool) -> int:
@@ -45,9 +46,12 @@ class _Filler:
         self.program = program
         self.recording = program.facts
         self.channels_last = channels_last
-        self.scopes: dict[int, list[ast.AST]] = {}
-        self.calls: dict[int, ast.Call] = {}
-        self.threaded: dict[tuple[int, str], list[tuple[str, dict[int, Any]]]] = {}
+        self.provenance = Provenance(self.recording, channels_last)
+        self.scopes: dict[int, Scopes] = {}
+        self.calls = self.provenance.calls
+        self.lines: dict[int, int] = {}
+        self.threaded: dict[int, list[tuple[str, dict[int, Any]]]] = {}
+        """Function -> its new parameters, and what each call gives for them."""
         self.handed: dict[tuple[int, tuple[Any, ...]], str] = {}
         """Loop and sizes in it -> the variable that hands them on."""
         self.first: dict[int, Event] = {}
@@ -55,17 +59,12 @@ class _Filler:
             if event.instance is not None:
                 self.first.setdefault(event.instance, event)
 
+    # -- which sizes ---------------------------------------------------------------------------------------------
+
     def run(self) -> int:
         """Every layer op of the program; nested ones before those around them."""
-        found: list[tuple[Op, list[ast.AST]]] = []
-        for tree in [*(d.node for d in self.program.definitions), self.program.construction]:
-            for node, scopes in _scoped(tree, []):
-                number = getattr(node, "nf_id", -1)
-                if isinstance(node, ast.Call):
-                    self.calls[number] = node
-                    self.scopes[number] = scopes
-                elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
-                    found.append((node, scopes))
+        found = self._collect()
+        self.dimensions = {self._size(e, "dimensions") for e in self.first.values() if self._is_spatial(e)}
         self._shapes()
         made = list(self.recording.constructed.values())
         # Sites that run more often first: what others need in some of the runs is among what these are told.
@@ -80,6 +79,26 @@ class _Filler:
         self.program.definitions[:] = placed
         return left
 
+    def _collect(self) -> list[tuple[Op, Scopes]]:
+        found: list[tuple[Op, Scopes]] = []
+        twice: set[str] = set()
+        for tree in [*(d.node for d in self.program.definitions), self.program.construction]:
+            for node, scopes in _scoped(tree, []):
+                number = getattr(node, "nf_id", -1)
+                self.lines.setdefault(number, getattr(node, "lineno", 0))
+                if isinstance(node, ast.Call):
+                    self.calls[number] = node
+                    self.scopes[number] = scopes
+                elif isinstance(node, ast.FunctionDef):
+                    twice |= {node.name} & self.provenance.functions.keys()
+                    self.provenance.functions[node.name] = node
+                elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
+                    found.append((node, scopes))
+                    self.provenance.ops.setdefault(number, (node, scopes))
+        for name in twice:
+            del self.provenance.functions[name]
+        return found
+
     def _shapes(self) -> None:
         """``Dense(x.shape[-1])``: sizes of tensors that layers are made with, at once or through a name."""
         for tree in [d.node for d in self.program.definitions]:
@@ -89,37 +108,55 @@ class _Filler:
             ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in _given(n)]  # fmt: skip
             inside = {id(n) for g in given for n in ast.walk(g)}
             names = {n.id for g in given for n in ast.walk(g) if isinstance(n, ast.Name)}
-            for node, _ in nodes:
+            for node, scopes in nodes:
                 match node:
                     case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
                         inside |= {id(n) for n in ast.walk(value)}
+                        if _is_size(value):
+                            self._input_size(value, scopes, name)
+                            node.nf_size = True  # type: ignore[attr-defined]
             for node, scopes in nodes:
-                if id(node) in inside and _is_size(node):
+                if id(node) in inside and _is_size(node) and not hasattr(node, "nf_value"):
                     self._input_size(node, scopes)
 
-    def _fill(self, node: Op, scopes: list[ast.AST]) -> int:
+    def _fill(self, node: Op, scopes: Scopes) -> int:
         if node.name == "input_size":
             return self._input_size(node, scopes)
         missing = [
             p.name for p in registry.get(node.name).attributes
-            if p.default is INFERRED and node.attribute(p.name) is None and p.name in _CHANNELS | _LAST | {"dimensions"}
+            if p.default is INFERRED and node.attribute(p.name) is None and p.name in _KNOWN
         ]  # fmt: skip
         left = 0
+        site = getattr(node, "nf_id", -1)
+        if "dimensions" in missing and len(self.dimensions) == 1 and site not in self.recording.constructed.values():
+            # The run did not reach it: its neighbours tell for what data it is.
+            node.attributes.append(ast.keyword("dimensions", constant(next(iter(self.dimensions)))))
+            missing.remove("dimensions")
         for name in missing:
-            samples = [s for s in self._samples(getattr(node, "nf_id", -1), name) if s.value is not None]
-            made = self.resolve(samples, scopes, name) if samples else None
+            samples = [s for s in self._samples(site, name) if s.value is not None]
+            made = self.resolve(samples, scopes, name, site) if samples else None
             if made is not None:
                 node.attributes.append(ast.keyword(name, made))
             left += made is None and bool(samples)
         return left
 
+    def _is_spatial(self, event: Event) -> bool:
+        return event.path.rpartition(".")[2].startswith("BatchNorm") and self._size(event, "dimensions") is not None
+
     def _samples(self, site: int, name: str) -> Iterator[_Sample]:
         for identity, made_at in self.recording.constructed.items():
             if made_at == site and identity in self.first:
-                value = self._size(self.first[identity], name)
-                yield _Sample(value, self.recording.chains.get(identity, ()))
+                event = self.first[identity]
+                terms = () if name == "dimensions" else self._terms(event)
+                yield _Sample(self._size(event, name), self.recording.chains.get(identity, ()), terms)
+
+    def _terms(self, event: Event) -> Terms:
+        given = next(tensors([*event.args, *event.kwargs.values()]), None)
+        return self.provenance.terms.get(given.identity, ()) if given is not None else ()
 
     def _size(self, event: Event, name: str) -> Any:
+        if name in _OPERANDS:
+            return _operand_size(event, _OPERANDS[name])
         given = next((a for a in (*event.args, *event.kwargs.values()) if isinstance(a, Tensor)), None)
         if given is None or len(given.shape) < 2:
             return None
@@ -128,31 +165,61 @@ class _Filler:
         at = -1 if name in _LAST or self.channels_last else 1
         return given.shape[at]
 
-    def _input_size(self, node: Any, scopes: list[ast.AST]) -> int:
-        values = self.recording.values.get(getattr(node, "nf_id", -1), [])
+    def _input_size(self, node: Any, scopes: Scopes, name: str = "") -> int:
+        site = getattr(node, "nf_id", -1)
+        values = self.recording.values.get(site, [])
         if not values:
             return 1
-        chains = self.recording.within.get(getattr(node, "nf_id", -1), [])
-        samples = [_Sample(v, c) for v, c in zip(values, chains, strict=False)]
-        made = self.resolve(samples, scopes, "in_features") or constant(values[0])
+        chains = self.recording.within.get(site, [])
+        samples = [_Sample(v, c, t) for v, c, t in zip(values, chains, self._read(node, len(values)), strict=False)]
+        made = self.resolve(samples, scopes, name or "in_features", site, exact=bool(name)) or constant(values[0])
         node.nf_value = made
         return 0
 
+    def _read(self, node: Any, count: int) -> list[Terms]:
+        """The layers whose channels a read of a size counts, each time."""
+        operand = next((n.operand("x") for n in ast.walk(node) if isinstance(n, Op) and n.name == "shape"), None)
+        seen = self.recording.values.get(getattr(operand, "nf_id", -1), [])
+        if len(seen) != count or not all(isinstance(v, Tensor) for v in seen):
+            return [()] * count
+        return [self.provenance.terms.get(v.identity, ()) for v in seen]
+
     # -- one size as an expression -------------------------------------------------------------------------------
 
-    def resolve(self, samples: Sequence[_Sample], scopes: list[ast.AST], name: str) -> ast.expr | None:
+    def resolve(
+        self, samples: Sequence[_Sample], scopes: Scopes, name: str, site: int, *, exact: bool = False
+    ) -> ast.expr | None:
         """An expression that has every sample's value where the site is run; None where there is none."""
+        if name == "dimensions":
+            return constant(samples[0].value) if len({s.value for s in samples}) == 1 else None
+        made = self._told(samples, site)
+        if made is not None:
+            return made
         if len({s.value for s in samples}) == 1:
             return constant(samples[0].value)
         function = _function(scopes)
         outer = function or next((n for n in scopes if isinstance(n, ast.For)), None)
-        made = self._neighbour(samples, outer, scopes) if outer is not None else None
-        made = made or self._running(samples, scopes, name)
+        made = self._neighbour(samples, outer, scopes, site) if outer is not None else None
+        made = made or self._running(samples, scopes, name, site)
         if made is None and function is not None:
-            made = self._argument(samples, scopes, function, name)
+            made = self._argument(samples, function, name, exact=exact)
         return made
 
-    def _running(self, samples: Sequence[_Sample], scopes: list[ast.AST], name: str) -> ast.expr | None:
+    def _told(self, samples: Sequence[_Sample], site: int, *, earlier: bool = False) -> ast.expr | None:
+        """What the layers that gave the channels were told, if it is the same words for all."""
+        found: dict[str, ast.expr] = {}
+        for sample in samples:
+            made = self.provenance.expression(sample.terms, sample.chain, site, earlier=earlier)
+            if made is None or (isinstance(made, ast.Constant) and made.value != sample.value):
+                return None
+            found[ast.unparse(made)] = made
+            if len(found) > 1:
+                return None
+        return next(iter(found.values()), None)
+
+    # -- rounds of loops -----------------------------------------------------------------------------------------
+
+    def _running(self, samples: Sequence[_Sample], scopes: Scopes, name: str, site: int) -> ast.expr | None:
         """In a loop, what a layer of the round before was told to give: a variable that each round hands on."""
         loop = scopes[-1] if scopes and isinstance(scopes[-1], ast.For) else None
         if loop is None:
@@ -165,54 +232,103 @@ class _Filler:
         known = self.handed.get((id(loop), tuple(values)))
         if known is not None:
             return ast.Name(known, ast.Load())
+        groups = list(rounds.values())
+        step = self._step(groups, loop, samples, site)
+        if step is None:
+            return None
+        start = self.resolve([group[0] for group in groups], scopes[:-1], name, site)
+        return None if start is None else self._hand_on(loop, scopes, name, start, step, values)
+
+    def _step(
+        self, groups: list[list[_Sample]], loop: ast.For, samples: Sequence[_Sample], site: int
+    ) -> ast.expr | tuple[ast.expr] | None:
+        """What the next round gets, or (in a tuple) how much more than this one."""
+        later = [s for group in groups for s in group[1:]]
+        told = self._told(later, site, earlier=True) if later else None
+        if told is not None:
+            return told
+        grown = self._growth(groups, site)
+        if grown is not None:
+            return (grown,)
         for given in _candidates(loop):
             seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
-            if len(seen) == len(samples) and _hands_on(seen, list(rounds.values())):
-                firsts = [group[0] for group in rounds.values()]
-                start = self.resolve(firsts, scopes[:-1], name)
-                return None if start is None else self._hand_on(loop, scopes, name, start, copied(given), values)
-        later = {s.value for group in rounds.values() for s in group[1:]}
-        if len(later) == 1:
-            start = self.resolve([group[0] for group in rounds.values()], scopes[:-1], name)
-            return None if start is None else self._hand_on(loop, scopes, name, start, constant(later.pop()), values)
-        return None
+            if len(seen) == len(samples) and _hands_on(seen, groups):
+                return copied(given)  # type: ignore[no-any-return]
+        values = {s.value for s in later}
+        return constant(values.pop()) if len(values) == 1 else None
+
+    def _growth(self, groups: list[list[_Sample]], site: int) -> ast.expr | None:
+        """What every round adds to the channels of the round before."""
+        more: list[_Sample] = []
+        for group in groups:
+            for before, after in zip(group, group[1:], strict=False):
+                n, rest = len(before.terms), after.terms
+                if not n or (rest[:n] != before.terms and rest[-n:] != before.terms):
+                    return None
+                added = rest[n:] if rest[:n] == before.terms else rest[:-n]
+                more.append(_Sample(after.value - before.value, after.chain, added))
+        return self._told(more, site, earlier=True) if more else None
 
     def _hand_on(
-        self, loop: ast.For, scopes: list[ast.AST], name: str, start: ast.expr, given: ast.expr, values: list[Any]
-    ) -> ast.expr:
+        self, loop: ast.For, scopes: Scopes, name: str, start: ast.expr, step: ast.expr | tuple[ast.expr],
+        values: list[Any],
+    ) -> ast.expr:  # fmt: skip
         around = _function(scopes) or loop
-        taken = {n.id for n in ast.walk(around) if isinstance(n, ast.Name)} | {
-            a.arg for a in ast.walk(around) if isinstance(a, ast.arg)
-        }
-        variable, number = name, 1
-        while variable in taken:
-            number += 1
-            variable = f"{name}{number}"
+        if isinstance(start, ast.Name) and self._is_mine(start.id, around):
+            variable = start.id
+        else:
+            variable = _free(_SHORT.get(name, name), around)
+            before = getattr(loop, "nf_before", [])
+            loop.nf_before = [*before, ast.Assign([ast.Name(variable, ast.Store())], start)]  # type: ignore[attr-defined]
         self.handed[id(loop), tuple(values)] = variable
-        before = getattr(loop, "nf_before", [])
-        loop.nf_before = [*before, ast.Assign([ast.Name(variable, ast.Store())], start)]  # type: ignore[attr-defined]
-        loop.body = [*loop.body, ast.Assign([ast.Name(variable, ast.Store())], given)]
+        target = ast.Name(variable, ast.Store())
+        update: ast.stmt = (
+            ast.AugAssign(target, ast.Add(), step[0]) if isinstance(step, tuple) else ast.Assign([target], step)
+        )
+        loop.body = [*loop.body, update]
         return ast.Name(variable, ast.Load())
 
-    def _neighbour(self, samples: Sequence[_Sample], function: ast.AST, scopes: list[ast.AST]) -> ast.expr | None:
-        """What another layer of the same function was told to give, if it always was this size."""
-        loops = [n.target for n in scopes if isinstance(n, ast.For)]
-        mine = {id(n) for t in loops for n in ast.walk(t)}
-        stored = {
-            n.id for n in ast.walk(function)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in mine
-        }  # fmt: skip
+    def _is_mine(self, name: str, function: ast.AST) -> bool:
+        """Whether a parameter was added for this use alone; from now on it is a variable."""
+        added = self.threaded.get(id(function), [])
+        used = any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(function))
+        found = next((i for i, (n, _) in enumerate(added) if n == name and not used), None)
+        if found is not None:
+            added[found] = (name, {})
+        return found is not None
+
+    def _neighbour(
+        self, samples: Sequence[_Sample], function: ast.AST, scopes: Scopes, site: int
+    ) -> ast.expr | None:  # fmt: skip
+        """What a layer or call of the same function was given, if it always was this size."""
+        mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in ast.walk(s.target)}
         for given in _candidates(function):
             names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)}
-            if not names or names & stored:
+            if not names or names & _changing(function, mine, self.lines.get(site, 0)):
                 continue
-            seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
-            if len(seen) == len(samples) and all(v == s.value for v, s in zip(seen, samples, strict=True)):
+            if self._agrees(getattr(given, "nf_id", -1), samples):
                 return copied(given)  # type: ignore[no-any-return]
         return None
 
+    def _agrees(self, node: int, samples: Sequence[_Sample]) -> bool:
+        """Whether an expression had the size of every sample: in the same call, or in turn."""
+        seen = self.recording.values.get(node, [])
+        if any(type(v) is not int for v in seen):
+            return False
+        chains = self.recording.within.get(node, [])
+        serials = [self._serial(c) for c in chains]
+        if len(seen) == len(chains) and len(set(serials)) == len(seen):
+            by_serial = dict(zip(serials, seen, strict=True))
+            return all(by_serial.get(self._serial(s.chain)) == s.value for s in samples)
+        return len(seen) == len(samples) and all(v == s.value for v, s in zip(seen, samples, strict=True))
+
+    def _serial(self, chain: Chain) -> int:
+        return chain[at].serial if (at := runner(chain)) >= 0 else 0
+
+    # -- arguments -----------------------------------------------------------------------------------------------
+
     def _argument(
-        self, samples: Sequence[_Sample], scopes: list[ast.AST], function: ast.FunctionDef, name: str
+        self, samples: Sequence[_Sample], function: ast.FunctionDef, name: str, *, exact: bool
     ) -> ast.expr | None:
         """A parameter of the function around the site, given by all its callers."""
         callers = [self._caller(s) for s in samples]
@@ -223,57 +339,61 @@ class _Filler:
         for serial, outer in known:
             if by_serial.setdefault(serial, outer.value) != outer.value:
                 return None
-        for parameter, before in self.threaded.get((id(function), name), []):
-            if by_serial.items() <= before.items():
+        for parameter, before in self.threaded.get(id(function), []):
+            if before and by_serial.items() <= before.items():
                 return ast.Name(parameter, ast.Load())
+        sites = self._sites(function)
+        if any(outer.chain[-1].node not in sites for _, outer in known):
+            return None
         given: dict[int, ast.expr] = {}
-        for site in {outer.chain[-1].node for _, outer in known}:
-            call = self.calls.get(site)
-            if call is None or any(isinstance(a, ast.Starred) for a in call.args):
-                return None
+        for site in sites:
             seen = {s: o for s, o in known if o.chain[-1].node == site}
-            made = self.resolve(list(seen.values()), self.scopes[site], name)
+            made = self.resolve(list(seen.values()), self.scopes[site], name, site) if seen else constant(None)
             if made is None:
                 return None
             given[site] = made
-        return self._thread(function, name, by_serial, given)
+        return self._thread(function, name, by_serial, given, exact=exact)
+
+    def _sites(self, function: ast.FunctionDef) -> list[int]:
+        """The calls of a function, where none of them may call another."""
+        found: list[int] = []
+        for site, call in self.calls.items():
+            names = {getattr(c, "__name__", "") for c in self.recording.callees.get(site, ())}
+            if function.name not in names:
+                continue
+            if len(names) > 1 or any(isinstance(a, ast.Starred) for a in call.args):
+                return []
+            found.append(site)
+        return found
 
     def _thread(
-        self, function: ast.FunctionDef, name: str, by_serial: dict[int, Any], given: dict[int, ast.expr]
-    ) -> ast.expr:
-        taken = {a.arg for a in ast.walk(function) if isinstance(a, ast.arg)} | {
-            n.id for n in ast.walk(function) if isinstance(n, ast.Name)
-        }
-        parameter, number = name, 1
-        while parameter in taken:
-            number += 1
-            parameter = f"{name}{number}"
-        self.threaded.setdefault((id(function), name), []).append((parameter, by_serial))
+        self, function: ast.FunctionDef, name: str, by_serial: dict[int, Any], given: dict[int, ast.expr], *, exact: bool
+    ) -> ast.expr:  # fmt: skip
+        parameter = name if exact else _free(_SHORT.get(name, name), function)
+        mine = self.threaded.setdefault(id(function), [])
         arguments = function.args
-        at = 1 if arguments.args and arguments.args[0].arg == "self" else 0
-        at += len(self.threaded[id(function), name]) - 1
+        behind = len(mine)
+        at = behind + (1 if arguments.args and arguments.args[0].arg == "self" else 0)
+        mine.append((parameter, by_serial))
         function.args = ast.arguments(
             arguments.posonlyargs, [*arguments.args[:at], ast.arg(parameter), *arguments.args[at:]], arguments.vararg,
             arguments.kwonlyargs, arguments.kw_defaults, arguments.kwarg, arguments.defaults,
         )  # fmt: skip
         for site, value in given.items():
             call = self.calls[site]
-            behind = len(self.threaded[id(function), name]) - 1
             call.args = [*call.args[:behind], value, *call.args[behind:]]
         return ast.Name(parameter, ast.Load())
 
     def _caller(self, sample: _Sample) -> tuple[int, _Sample] | None:
         """The call that runs the body around a site, as a sample of that call's own site."""
-        *outer, own = sample.chain
-        for index in range(len(outer) - 1, -1, -1):
-            link = outer[index]
-            if link.body == own.body:
-                continue
-            if link.instance:  # A layer that makes its parts when first called got its arguments when it was made.
-                chain = self.recording.chains.get(link.instance)
-                return (link.instance, _Sample(sample.value, chain)) if chain else None
-            return link.serial, _Sample(sample.value, tuple(outer[: index + 1]))
-        return None
+        at = runner(sample.chain)
+        if at < 0:
+            return None
+        link = sample.chain[at]
+        if link.instance:  # A layer that makes its parts when first called got its arguments when it was made.
+            chain = self.recording.chains.get(link.instance)
+            return (link.instance, _Sample(sample.value, chain, sample.terms)) if chain else None
+        return link.serial, _Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
 
 
 class _Put(ast.NodeTransformer):
@@ -288,6 +408,13 @@ class _Put(ast.NodeTransformer):
         value = getattr(node, "nf_value", None)
         return self.generic_visit(node) if value is None else ast.copy_location(value, node)
 
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        self.generic_visit(node)
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=other)) if hasattr(node, "nf_size"):
+                return None if name == other else node
+        return node
+
     def generic_visit(self, node: ast.AST) -> ast.AST:
         for name in ("body", "orelse"):
             statements = getattr(node, name, None)
@@ -296,16 +423,52 @@ class _Put(ast.NodeTransformer):
         return super().generic_visit(node)
 
 
+def _free(name: str, around: ast.AST) -> str:
+    """The name, or one like it that nothing there has."""
+    taken = {n.id for n in ast.walk(around) if isinstance(n, ast.Name)} | {
+        a.arg for a in ast.walk(around) if isinstance(a, ast.arg)
+    }
+    made, number = name, 1
+    while made in taken:
+        number += 1
+        made = f"{name}{number}"
+    return made
+
+
+def _operand_size(event: Event, names: Sequence[str]) -> int | None:
+    """The last size of the first of these operands that was given."""
+    for name in names:
+        at = _POSITIONS[name]
+        found = event.kwargs.get(name, event.args[at] if at < len(event.args) else None)
+        if isinstance(found, Tensor):
+            return found.shape[-1]
+    return None
+
+
 def _candidates(around: ast.AST) -> Iterator[ast.expr]:
     """What a function or loop tells its layers to give, then the other arguments of the calls in it."""
     inside = [n for s in getattr(around, "body", ()) for n in ast.walk(s)]
     for node in inside:
         if isinstance(node, Op) and node.layer:
-            yield from (g for wanted in _OUTPUTS if (g := node.attribute(wanted)) is not None)
+            yield from (g for wanted in OUTPUTS if (g := node.attribute(wanted)) is not None)
     for node in inside:
         if isinstance(node, ast.Call):
             given = [*node.args, *(k.value for k in node.keywords)]
             yield from (g for g in given if isinstance(g, ast.Name | ast.BinOp))
+    parameters = {a.arg for a in ast.walk(around) if isinstance(a, ast.arg)}
+    yield from (n for n in inside if isinstance(n, ast.Name) and n.id in parameters)
+
+
+def _changing(function: ast.AST, mine: set[int], line: int) -> set[str]:
+    """The names that a loop of the function binds, or that it binds from a line on."""
+    loops = {
+        id(n) for s in ast.walk(function) if isinstance(s, ast.For) and s is not function for n in ast.walk(s)
+    } - mine  # fmt: skip
+    return {
+        n.id for n in ast.walk(function)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in mine
+        and (id(n) in loops or getattr(n, "lineno", 0) >= line or isinstance(function, ast.For))
+    }  # fmt: skip
 
 
 def _hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[_Sample]]) -> bool:
@@ -330,7 +493,7 @@ def _is_size(node: ast.AST) -> bool:
     return any(isinstance(n, Op) and n.name == "shape" for n in ast.walk(node.value))
 
 
-def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, list[ast.AST]]]:
+def _scoped(node: ast.AST, scopes: Scopes) -> Iterator[tuple[ast.AST, Scopes]]:
     """Every node below, inner ones first, with the functions and classes around it."""
     inner = [*scopes, node] if isinstance(node, _SCOPES) else scopes
     for child in ast.iter_child_nodes(node):
@@ -338,7 +501,7 @@ def _scoped(node: ast.AST, scopes: list[ast.AST]) -> Iterator[tuple[ast.AST, lis
     yield node, scopes
 
 
-def _function(scopes: list[ast.AST]) -> ast.FunctionDef | None:
+def _function(scopes: Scopes) -> ast.FunctionDef | None:
     """The function around a site: one that callers can be told to give more arguments."""
     scopes = [s for s in scopes if not isinstance(s, ast.For | ast.If | ast.While)]
     if not scopes or not isinstance(scopes[-1], ast.FunctionDef):

@@ -256,6 +256,7 @@ class Splitter:
         """The loop that applies the layers: over the lists themselves where each round takes one of each."""
         if not numbers:
             return [ast.For(node.target, node.iter, forward, [])]
+        node, forward = _single(node, forward)
         once = [n for s in forward for n in ast.walk(s) if isinstance(n, _Taken)]
         plain = all(isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) for s in forward) and len(once) == len(numbers)
         names = {n: self._loop_name(n) for n in numbers}
@@ -520,6 +521,15 @@ def _if(test: ast.expr, body: list[ast.stmt], other: list[ast.stmt]) -> ast.If:
         )
         return ast.If(inverse, other, [])
     return ast.If(test, body, other)
+
+
+def _single(node: ast.For, forward: list[ast.stmt]) -> tuple[ast.For, list[ast.stmt]]:
+    """Loops directly inside each other as one, where what they apply does not tell the rounds apart."""
+    while len(forward) == 1 and isinstance(inner := forward[0], ast.For):
+        if (stores(node.target) | stores(inner.target)) & loads(inner.body):
+            break
+        node, forward = inner, inner.body
+    return node, forward
 
 
 def _set(target: ast.expr, value: ast.expr) -> ast.stmt:

@@ -68,6 +68,8 @@ class Program:
     """Layers of the source whose matrix is that of another layer here."""
     dissolved: set[str] = field(default_factory=set)
     """Attributes that are local variables here: ``Class.name``."""
+    state: frozenset[int] = frozenset()
+    """The identities of the arrays that the network owns."""
     names: dict[str, str] = field(default_factory=dict)
     """Definitions of the source, ``module.name`` -> what they are called here."""
 

@@ -8,7 +8,9 @@ between them; only what was really rebuilt is printed anew. Comments, blank line
 from __future__ import annotations
 
 import ast
+import contextlib
 import io
+import textwrap
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -296,6 +298,8 @@ class Renderer:
         """A statement's text; a rebuilt one is indented to fit."""
         memory = _memory(node)
         text = self.expression(node)
+        if memory is not None and memory.start >= 0:
+            text = _moved(text, _indent(memory.source, memory.start), indent)
         if memory is None and "\n" in text:
             first, *rest = text.split("\n")
             # Inside brackets, kept text has its indentation already; blocks of statements never have.
@@ -365,6 +369,29 @@ def _indent(source: Text, offset: int) -> str:
     begin = source.data.rfind(b"\n", 0, offset) + 1
     line = source.data[begin:offset].decode()
     return line if not line.strip() else line[: len(line) - len(line.lstrip())]
+
+
+def _moved(text: str, before: str, now: str) -> str:
+    """The text of a statement that stands further out or in than it did; the lines of strings stay as they are."""
+    if before == now or "\n" not in text:
+        return text
+    lines = text.split("\n")
+    kept = _inside_strings(textwrap.dedent(before + text))
+    for index, line in enumerate(lines[1:], 1):
+        if line.startswith(before) and index not in kept:
+            lines[index] = now + line[len(before) :]
+    return "\n".join(lines)
+
+
+def _inside_strings(text: str) -> set[int]:
+    """The lines that begin within a string."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    found: set[int] = set()
+    with contextlib.suppress(tokenize.TokenError, IndentationError):
+        for token in tokens:
+            if token.type == tokenize.STRING:
+                found |= set(range(token.start[0], token.end[0]))
+    return found
 
 
 def _same_line(between: str) -> str:

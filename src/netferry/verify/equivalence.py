@@ -92,7 +92,7 @@ class _Comparison:
         with self.source.runtime.prepare("float64"), self.target.runtime.prepare("float64"):
             network, outputs = self._source_network()
             cotangents = {p: np.asarray(self.generator.standard_normal(array.shape)) for p, array in outputs.items()}
-            reference = measure(self.source.runtime, network, self.inputs, cotangents, self.second)
+            reference = self._source_measured(network, cotangents)
             other = self._target_network()
             self._transfer(network, other)
             self._compare(network, other, reference, cotangents)
@@ -200,6 +200,12 @@ class _Comparison:
         for why in dict.fromkeys(self.map.dropped.values()):
             count = sum(reason == why for reason in self.map.dropped.values())
             self.report.notes.append(f"{count} arrays of the source are left out: {why}")
+
+    def _source_measured(self, network: Any, cotangents: Named) -> Measured:
+        try:
+            return measure(self.source.runtime, network, self.inputs, cotangents, self.second)
+        except Exception as error:  # noqa: BLE001 - networks raise anything, also when called again
+            self._end("the source cannot be run again", error)
 
     def _target_measured(self, other: Any, reference: Measured, cotangents: Named) -> Measured:
         runtime = self.target.runtime

@@ -41,7 +41,7 @@ def verify(
     reading = migration.reading
     say("comparing")
     return compare(
-        Network(catalog.get(reading.framework).runtime(), source_factory(reading)),
+        Network(catalog.get(reading.framework).runtime(reading=True), source_factory(reading)),
         Network(catalog.get(framework).runtime(), lambda: eval(build, namespace)),  # noqa: S307 - the user's own file
         found, arguments(reading), second_arguments(reading), Layouts(migration.input_orders, migration.output_orders),
     )  # fmt: skip

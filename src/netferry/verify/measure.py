@@ -94,9 +94,11 @@ def buffers(runtime: Runtime, network: Any) -> dict[str, Array]:
 
 
 def restore(runtime: Runtime, network: Any, values: dict[str, Array]) -> None:
-    """Put buffers back."""
+    """Put buffers back; those that a call has made anew in another size are caches, not state."""
+    now = runtime.state(network).variables
     for path, value in values.items():
-        runtime.assign(network, path, value)
+        if path in now and now[path].shape == value.shape:
+            runtime.assign(network, path, value)
 
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

@@ -29,7 +29,7 @@ _CARRIED = (np.ndarray, np.generic, bool, int, float, complex, str)
 def verify_migration(migration: Migration) -> Verification:
     """Build both networks and compare everything they compute."""
     reading = migration.reading
-    source = Network(catalog.get(reading.framework).runtime(), source_factory(reading))
+    source = Network(catalog.get(reading.framework).runtime(reading=True), source_factory(reading))
     target = Network(catalog.get(migration.to).runtime(), migration.build, wide=lambda: migration.build(widened))
     layouts = Layouts(migration.input_orders, migration.output_orders)
     given = arguments(reading)

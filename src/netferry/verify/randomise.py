@@ -39,7 +39,7 @@ def _full(runtime: Runtime, variable: Variable, before: Array, random: np.random
     name = variable.path.rpartition(".")[2]
     shape = variable.shape
     if variable.kind == "buffer" or not variable.trainable:
-        if name.endswith(("running_var", "moving_variance", "var")):
+        if name.endswith(("running_var", "variance", "var")):
             return random.uniform(0.5, 1.5, shape)
         if name.endswith(("running_mean", "moving_mean", "mean")):
             return 0.5 * random.standard_normal(shape)

@@ -243,7 +243,7 @@ def _moved(modules: Sequence[Module], recording: Any, placed: Mapping[int, Seque
 def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> dict[str, int]:
     """The sizes that a layout like ``(I M)`` needs, where the op written is another than the one read."""
     if written.sizes:
-        return {factor: int(attributes[name]) for factor, name in written.sizes.items()}
+        return {f: int(attributes.get(name, written.parsed[name].default)) for f, name in written.sizes.items()}
     groups, outputs = attributes.get("groups"), attributes.get("out_channels")
     if written is op or "groups" in written.parsed or not isinstance(groups, int) or not isinstance(outputs, int):
         return {}

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from netferry.frameworks.keras import paths
+
 
 def gradients(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> list[Any]:
     """The gradient of ``loss()`` by each variable; None where it does not depend on it."""
@@ -18,9 +20,9 @@ def _tensorflow(loss: Callable[[], Any], network: Any, variables: Sequence[Any])
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        tape.watch([v.value for v in variables])
+        tape.watch([paths.tensor(v) for v in variables])
         total = loss()
-    found = tape.gradient(total, [v.value for v in variables])
+    found = tape.gradient(total, [paths.tensor(v) for v in variables])
     return [None if g is None else tf.convert_to_tensor(g) for g in found]
 
 

@@ -1,60 +1,15 @@
-"""Normalisation for Keras targets: scale and shift are two switches, the axes are listed."""
+"""Normalisation for Keras targets."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.arguments import known, observed
-from netferry.pivot.nodes import Op, constant, is_literal
-
-
-def _switches(node: Op) -> Op:
-    """A layer without a scale has no shift either; Keras is told both."""
-    affine, bias = node.attribute("affine"), node.attribute("use_bias")
-    if not node.layer or (affine is None and node.indirect is not None):
-        return node
-    value = known(node, "affine")
-    if value is not None:
-        return (
-            node
-            if value or known(node, "use_bias") is False
-            else node.replace(attributes={"use_bias": constant(False)})
-        )
-    assert affine is not None
-    if bias is None:
-        return node.replace(attributes={"use_bias": affine})
-    first = bias.values[0] if isinstance(bias, ast.BoolOp) else bias
-    if is_literal(bias) or ast.unparse(first) == ast.unparse(affine):
-        return node
-    return node.replace(attributes={"use_bias": ast.BoolOp(ast.And(), [affine, bias])})
-
-
-def _axes(node: Op) -> Op:
-    """As many trailing axes as sizes are given, or were in the run."""
-    shape = node.attribute("normalized_shape")
-    counts = {len(value) for value in observed(node, "normalized_shape") if isinstance(value, list | tuple)}
-    if isinstance(shape, ast.Tuple | ast.List):
-        counts = {len(shape.elts)}
-    if not node.layer or node.attribute("axes") is not None or len(counts) != 1 or counts == {1}:
-        return node
-    return node.replace(attributes={"axes": constant(tuple(range(-counts.pop(), 0)))})
-
-
-def _channels(node: Op, framework: str) -> ast.expr:
-    return _switches(node)
-
-
-def _layer(node: Op, framework: str) -> ast.expr:
-    return _axes(_switches(node))
-
-
-def _root_mean_square(node: Op, framework: str) -> ast.expr:
-    return _axes(node)
-
+from netferry.frameworks import switches
+from netferry.pivot.nodes import Op
 
 LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {
-    **dict.fromkeys(("batch_norm", "group_norm", "instance_norm"), _channels),
-    "layer_norm": _layer,
-    "rms_norm": _root_mean_square,
+    **dict.fromkeys(("batch_norm", "group_norm", "instance_norm"), switches.channels),
+    "layer_norm": switches.layer,
+    "rms_norm": switches.root_mean_square,
 }

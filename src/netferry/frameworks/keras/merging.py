@@ -30,7 +30,7 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
     call = copied(inner)
     strip(reader, call, path)
     for op, spelling in registry.find(path):
-        if op.has_parameters or op.layout == "dropout" or not _has_function(op):
+        if op.has_parameters or op.layout == "dropout" or not (_has_function(op) or op.name in _APPLIED):
             continue
         try:
             args, keywords = reader.calls.expand(call, spelling)
@@ -41,6 +41,10 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
     return MISSING
 
 
+_APPLIED = frozenset(f"{kind}{n}d" for kind in ("spatial_pad", "crop") for n in (1, 2, 3))
+"""Layers of which targets make a function themselves."""
+
+
 def _has_function(op: Any) -> bool:
     """Whether it can be written as a function of tensors."""
     return sum(any(not s.layer and s.write for s in found) for found in op.spellings.values()) > 0
@@ -48,7 +52,9 @@ def _has_function(op: Any) -> bool:
 
 def _op(reader: Reader, node: ast.Call, name: str, attributes: dict[Any, ast.expr]) -> ast.expr:
     operand = registry.get(name).operands[0].name
-    made = Op(name, {operand: reader.visit(node.args[0])}, attributes, site=reader.site(node))
+    site = reader.site(node)
+    site.events = [*site.events, *reader.site(node.func).events]  # What the layer was made with was seen there.
+    made = Op(name, {operand: reader.visit(node.args[0])}, attributes, site=site)
     made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
     reader.counts.observed += 1
     return ast.copy_location(made, node)

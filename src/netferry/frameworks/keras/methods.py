@@ -9,9 +9,11 @@ from typing import Any
 import keras
 
 from netferry.conventions import MISSING
+from netferry.frameworks.keras import paths
+from netferry.frameworks.keras.flags import FLAGS, Asked, rest_of
 from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
-from netferry.pivot.nodes import Op
+from netferry.pivot.nodes import Op, constant
 from netferry.reader import Reader
 
 _DROPPED = {
@@ -20,12 +22,13 @@ _DROPPED = {
     "train_step": "training", "test_step": "training", "metrics": "training", "compile": "training",
     "predict_step": "training",
 }  # fmt: skip
-_STARTS = {"Zeros": "zeros", "Ones": "ones"}
+_STARTS = {"zeros": "zeros", "ones": "ones"}
 
 
 def prepare(reader: Reader, node: ast.ClassDef) -> None:
     """Change a class's methods before they are read."""
     kept: list[ast.stmt] = []
+    _drop_detour(reader, node)
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name in _DROPPED:
             reader.note(statement, f"{statement.name} is left out: it only concerns {_DROPPED[statement.name]}")
@@ -33,24 +36,58 @@ def prepare(reader: Reader, node: ast.ClassDef) -> None:
         kept.append(statement)
     node.body = kept
     _merge_build(node)
-    flagged = {m.name for m in node.body if isinstance(m, ast.FunctionDef) and _has(m, "training")}
     for method in node.body:
         if isinstance(method, ast.FunctionDef):
-            _method(method, flagged)
+            _method(reader, method)
 
 
-def _method(method: ast.FunctionDef, flagged: set[str]) -> None:
-    if method.name == "call":
-        method.name = "forward"
+def _drop_detour(reader: Reader, node: ast.ClassDef) -> None:
+    """A ``call`` that hands on to the class's own ``forward``: elsewhere that is what is called."""
+    methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
+    call = methods.get("call")
+    if call is None or "forward" not in methods:
+        return
+    if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "self.forward" for n in ast.walk(call)):
+        reader.note(call, "call is left out: it only hands on to forward, which is called without it")
+        node.body.remove(call)
+
+
+def _method(reader: Reader, method: ast.FunctionDef) -> None:
     if method.name == "__init__":
         _drop_options(method)
-    own = _has(method, "training")
-    if own:
-        _drop(method, "training")
+        _own_call(method)
+        return
+    if method.name in ("call", "__call__"):
+        method.name = "forward"
+    own = [name for name in sorted(FLAGS) if _has(method, name)]
+    for name in own:
+        _drop(method, name)
+    rest = rest_of(method, reader.values)
+    if rest:
+        method.args.kwarg = None
     if _has(method, "mask") and method.name == "forward" and not _reads(method, "mask"):
         _drop(method, "mask")
-    changer = _Flag(own)
+    changer = Asked(own, rest, lambda call: _reaches_layer(reader, call))
     method.body = [changer.visit(s) for s in method.body]
+    _own_call(method)
+
+
+def _reaches_layer(reader: Reader, call: ast.Call) -> bool:
+    """Whether a call is that of a layer or of a layer's method."""
+    callees = reader.callees(call)
+    if callees:
+        return all(paths.is_holder(c) or paths.is_holder(getattr(c, "__self__", None)) for c in callees)
+    return isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value).partition(".")[0] in (
+        "self",
+        "super()",
+    )
+
+
+def _own_call(method: ast.FunctionDef) -> None:
+    """``self.call`` is ``self.forward``."""
+    for node in (n for s in method.body for n in ast.walk(s)):
+        if isinstance(node, ast.Attribute) and node.attr == "call" and ast.unparse(node.value) in ("self", "super()"):
+            node.attr = "forward"
 
 
 def _has(method: ast.FunctionDef, name: str) -> bool:
@@ -93,42 +130,6 @@ def _drop_options(method: ast.FunctionDef) -> None:
 
 def _is_base(call: ast.Call) -> bool:
     return isinstance(call.func, ast.Attribute) and call.func.attr == "__init__"
-
-
-class _Flag(ast.NodeTransformer):
-    """The training flag is asked for, not handed on; ``self.call`` is ``self.forward``."""
-
-    def __init__(self, own: bool) -> None:
-        self.own = own
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if self.own and node.id == "training" and isinstance(node.ctx, ast.Load):
-            return ast.copy_location(Op("is_training", {}), node)
-        return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        self.generic_visit(node)
-        if (
-            node.attr == "call"
-            and isinstance(node.value, ast.Name | ast.Call)
-            and ast.unparse(node.value) in ("self", "super()")
-        ):
-            node.attr = "forward"
-        return node
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        if any(k.arg == "training" and _is_flag(k.value) for k in node.keywords):
-            node.keywords = [k for k in node.keywords if not (k.arg == "training" and _is_flag(k.value))]
-        if node.args and isinstance(node.args[-1], ast.Name) and node.args[-1].id == "training" and len(node.args) > 1:
-            node.args = node.args[:-1]
-        self.generic_visit(node)
-        return node
-
-
-def _is_flag(value: ast.expr) -> bool:
-    return (isinstance(value, ast.Name) and value.id == "training") or (
-        isinstance(value, ast.Constant) and value.value is None
-    )
 
 
 def _merge_build(node: ast.ClassDef) -> None:
@@ -203,8 +204,6 @@ def container(reader: Reader, name: str) -> str | None:
 
 
 def _containers(network: Any) -> dict[tuple[str, str], str]:
-    from netferry.frameworks.keras import paths
-
     found: dict[tuple[str, str], str] = {}
     for _, layer in paths.layers(network):
         for name, value in vars(layer).items():
@@ -231,11 +230,63 @@ def initial(reader: Reader, shape: ast.expr, given: ast.expr | None) -> ast.expr
     )
     name = type(found).__name__
     site = reader.site(given) if given is not None else None
-    if name in _STARTS:
-        return Op(_STARTS[name], {}, {"shape": shape}, site=site)
-    if name == "Constant":
+    if name.lower() in _STARTS:
+        return Op(_STARTS[name.lower()], {}, {"shape": shape}, site=site)
+    if name in ("Constant", "constant_initializer"):
         return Op("full", {}, {"shape": shape, "value": ast.Constant(float(found.value))}, site=site)
+    if name == "RandomNormal":
+        spread = {"mean": constant(float(found.mean)), "std": constant(float(found.stddev))}
+        return Op("normal", {}, spread | {"shape": shape}, site=site)
+    if name == "RandomUniform":
+        limits = {"low": constant(float(found.minval)), "high": constant(float(found.maxval))}
+        return Op("uniform", {}, limits | {"shape": shape}, site=site)
     return Op("randn", {}, {"shape": shape}, site=site)
+
+
+_TRAINERS = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
+_TRAINER_ENDINGS = ("_initializer", "_regularizer", "_constraint")
+
+
+def _is_trainer(value: Any) -> bool:
+    """Whether an object only says how a layer starts or is held while it is trained."""
+    return isinstance(value, _TRAINERS) or type(value).__module__ == "tensorflow.python.ops.init_ops_v2"
+
+
+def only_trains(reader: Reader, value: ast.expr) -> bool:
+    """Whether an expression gave initialisers, regularisers or constraints and nothing else."""
+    seen = reader.values(value) if isinstance(value, ast.Call) else []
+    return bool(seen) and all(_is_trainer(v) for v in seen)
+
+
+def without_trainer(reader: Reader, node: ast.Assign, target: ast.expr) -> list[ast.stmt]:
+    """Layers are made without it: its name goes, or stays empty where code hands it on."""
+    reader.note(node, f"{ast.unparse(target)} is left out: it only says how weights start or are held in training")
+    around = reader.function[-1] if reader.function else reader.file.tree
+    if isinstance(target, ast.Name) and _is_handed_on(around, target.id):
+        node.value = ast.copy_location(ast.Constant(None), node.value)
+        return [node]
+    return []
+
+
+def _is_handed_on(around: ast.AST, name: str) -> bool:
+    """Whether a name is read elsewhere than in arguments that stock layers lose, and in calls of it."""
+    given = {
+        id(k.value) for n in ast.walk(around) if isinstance(n, ast.Call) for k in n.keywords
+        if k.arg and k.arg.endswith((*_TRAINER_ENDINGS, "initializer"))
+    }  # fmt: skip
+    called = {id(n.func) for n in ast.walk(around) if isinstance(n, ast.Call)}
+    reads = (n for n in ast.walk(around) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load))
+    return any(id(n) not in given | called for n in reads)
+
+
+def started(reader: Reader, node: ast.Call) -> ast.expr | None:
+    """``initializer(shape)``: what the initialiser gives, as an expression."""
+    callees = reader.callees(node)
+    if not callees or isinstance(callees[0], type) or not all(_is_trainer(c) for c in callees):
+        return None
+    given = {k.arg: k.value for k in node.keywords}
+    shape = node.args[0] if node.args else given.get("shape")
+    return None if shape is None else initial(reader, reader.visit(shape), node.func)
 
 
 __all__ = ["callable_path", "container", "initial", "prepare", "registry"]

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from netferry.frameworks.base import NORMAL, UNIFORM
-from netferry.frameworks.keras import grouped, wide
+from netferry.frameworks.keras import grouped, wide, widening
 
 
 @contextmanager
@@ -20,8 +20,15 @@ def wide_types(dtype: str) -> Iterator[None]:
     with ExitStack() as stack:
         if dtype == "float64":
             stack.enter_context(_replaced(keras.ops, "view_as_complex", wide.view_as_complex))
+            types = importlib.import_module("keras.src.backend.common.dtypes")
+            stack.enter_context(_replaced(types, "_resolve_weak_type", _whole(types._resolve_weak_type)))
         stack.enter_context(_wide_backend(dtype))
         yield
+
+
+def _whole(resolve: Callable[..., str]) -> Callable[..., str]:
+    """Python's integers become as wide as they do in float32; Keras widens them along with the floats."""
+    return lambda dtype, precision="32": resolve(dtype, "32" if "int" in dtype else precision)
 
 
 @contextmanager
@@ -69,6 +76,7 @@ def _exact_constants() -> Iterator[None]:
     narrowing_cast = tf.cast
 
     def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
+        dtype = tf.float64 if tf.as_dtype(dtype) == tf.float32 else dtype
         exact = isinstance(x, float) and tf.as_dtype(dtype).is_floating
         return tf.constant(x, dtype, name=name or "Const") if exact else narrowing_cast(x, dtype, name=name)
 
@@ -81,6 +89,7 @@ def _exact_constants() -> Iterator[None]:
         return convert(x, dtype, sparse, ragged)
 
     with ExitStack() as stack:
+        stack.enter_context(widening.widened(_replaced))
         stack.enter_context(_replaced(tf, "cast", cast))
         stack.enter_context(_replaced(keras.ops, "convert_to_tensor", convert_to_tensor))
         for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():

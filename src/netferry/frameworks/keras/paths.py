@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,8 +30,29 @@ def _layers(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
     seen.add(id(layer))
     yield path, layer
     for name, member in _members(layer):
-        if isinstance(member, keras.layers.Layer):
+        if is_holder(member):
             yield from _layers(member, _joined(path, name), seen)
+
+
+def is_holder(value: Any) -> bool:
+    """Whether a value is a layer, or a ``tf.Module``, which holds layers and variables as well."""
+    return isinstance(value, keras.layers.Layer) or isinstance(value, _plain("Module"))
+
+
+def is_variable(value: Any) -> bool:
+    """Whether a value is a variable of Keras or TensorFlow."""
+    return isinstance(value, keras.Variable) or isinstance(value, _plain("Variable"))
+
+
+def _plain(kind: str) -> Any:
+    """A class of TensorFlow, which need not be what Keras runs on."""
+    tensorflow = sys.modules.get("tensorflow")
+    return getattr(tensorflow, kind, ()) if tensorflow is not None else ()
+
+
+def tensor(variable: Any) -> Any:
+    """What a variable's values are in: TensorFlow's own hold them themselves."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
 
 
 def variables(network: Any) -> Iterator[tuple[str, Any]]:
@@ -38,13 +60,13 @@ def variables(network: Any) -> Iterator[tuple[str, Any]]:
     known: set[int] = set()
     for path, layer in layers(network):
         for name, member in _members(layer):
-            if isinstance(member, keras.Variable) and not is_seed(member):
+            if is_variable(member) and not is_seed(member):
                 known.add(id(member))
                 yield _joined(path, name), member
     # What no attribute leads to (a helper object's layers) still counts, under the name that Keras gives it.
     for variable in network.variables:
         if id(variable) not in known and not is_seed(variable):
-            yield variable.path, variable
+            yield getattr(variable, "path", variable.name), variable
 
 
 def is_seed(variable: Any) -> bool:
@@ -57,7 +79,7 @@ def find(network: Any, path: str) -> Any:
     found = network
     for part in path.split("."):
         found = _step(found, part, path)
-    if not isinstance(found, keras.Variable):
+    if not is_variable(found):
         raise KeyError(path)
     return found
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from netferry.frameworks.keras import paths
+from netferry.frameworks.keras import flags, older, paths
+from netferry.frameworks.keras.patching import replaced
 from netferry.frameworks.keras.vocabulary import callable_path, class_path
 from netferry.inputs import InputSpec, materialise
 
@@ -49,6 +50,9 @@ class KerasProbe:
         """The path of a tensor attribute or method."""
         return f"tf.Tensor.{attribute}"
 
+    def inherited(self, function: Any) -> None:
+        """What ``super().call`` computes is read by its name."""
+
     def layer_path(self, instance: Any) -> str | None:
         """The class path of a stock layer instance (or of the stock class whose call a subclass inherits)."""
         if not isinstance(instance, keras.layers.Layer):
@@ -65,7 +69,7 @@ class KerasProbe:
     def abstract(self, *, real: bool) -> AbstractContextManager[None]:
         """Keras runs with real numbers, small ones; layers have the names that they have in every run."""
         keras.src.utils.naming.reset_uids()
-        return nullcontext()
+        return older.accepted()
 
     @contextmanager
     def inside_containers(self, recorder: Recorder) -> Iterator[None]:
@@ -75,8 +79,8 @@ class KerasProbe:
         probe = self
 
         def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            if probe._training and not inside and layer._call_has_training_arg:
-                kwargs.setdefault("training", True)
+            if not inside:
+                kwargs = probe._flags(layer) | kwargs
             path = probe.layer_path(layer)
             stock = path is not None and path not in _CONTAINERS
             hidden = any(inside)
@@ -102,11 +106,19 @@ class KerasProbe:
             finally:
                 recorder.active = was
 
-        keras.layers.Layer.__call__, keras.Sequential.build = call, silently
-        try:
+        with (
+            replaced(keras.layers.Layer, "__call__", call),
+            replaced(keras.Sequential, "build", silently),
+            replaced(keras.src.models.functional.Functional, "compute_output_spec", _through_layers),
+        ):
             yield
-        finally:
-            keras.layers.Layer.__call__, keras.Sequential.build = original, build
+
+    def _flags(self, layer: Any) -> dict[str, bool]:
+        """The training flag, where a network must or should be given it."""
+        found = flags.flag_of(layer)
+        if found is None or not (self._training or found.default is found.empty):
+            return {}
+        return {found.name: self._training}
 
     def arguments(self, specs: Sequence[InputSpec]) -> tuple[list[Any], dict[str, Any]]:
         """The network's arguments as tensors."""
@@ -144,6 +156,11 @@ class KerasProbe:
         """Run the prelude."""
         if prelude:
             exec(prelude, namespace)  # noqa: S102 - given by the user beside the call
+
+
+def _through_layers(network: Any, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
+    """What a network inside another gives, by calling its layers, which then are seen; Keras looks only at shapes."""
+    return network._run_through_graph(inputs)
 
 
 def _tensors(value: Any) -> Any:

@@ -8,24 +8,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import methods
+from netferry.frameworks.keras import flags, methods, orders, paths
 from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
 from netferry.frameworks.keras.walk import walk
 from netferry.ops import registry
-from netferry.pivot.nodes import LayerAttribute, Op, constant
+from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant
 from netferry.reader import Reader
 from netferry.weights.build import Module
 
 Rule = Callable[["KerasConventions", Reader, ast.Call], "ast.expr | object | None"]
 
 _ANNOTATIONS = {
-    "tf.Tensor": "Tensor", "keras.Model": "Module", "keras.layers.Layer": "Module", "keras.Sequential": "Sequential",
+    "tf.Tensor": "Tensor", "tf.Module": "Module", "keras.Model": "Module", "keras.layers.Layer": "Module", "keras.Sequential": "Sequential",
 }  # fmt: skip
 _IGNORED = frozenset({
     "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint",
@@ -51,6 +52,8 @@ class KerasConventions(KerasProbe):
 
     libraries = frozenset(LIBRARIES)
     network_libraries: frozenset[str] = frozenset()
+    mode_flags = flags.FLAGS
+    """Arguments that say whether a network is trained, which is asked of it elsewhere."""
     tracked = True
     """The target's places of layers follow from running its code, not from attribute paths of the source."""
 
@@ -64,15 +67,15 @@ class KerasConventions(KerasProbe):
 
     def is_module(self, value: Any) -> bool:
         """Whether a value is a Keras layer or model."""
-        return isinstance(value, keras.layers.Layer)
+        return paths.is_holder(value)
 
     def call_parameters(self, network: Any) -> list[str]:
         """The names of the parameters of ``call``."""
-        return list(inspect.signature(network.call).parameters)
+        return list(inspect.signature(getattr(network, "call", network)).parameters)
 
     def is_container(self, path: str) -> bool:
         """Whether a class path is that of a container."""
-        return path in ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer")
+        return path in ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer", "tf.Module")
 
     def is_sequence(self, value: Any) -> bool:
         """Whether a value is a ``Sequential``."""
@@ -116,6 +119,8 @@ class KerasConventions(KerasProbe):
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """Variables of stock layers, and arguments they were made with."""
+        if owners and isinstance(owners[0], list) and node.attr == "layers":
+            return reader.visit(node.value)  # type: ignore[no-any-return]
         if not owners or not self.is_module(owners[0]):
             return None
         if isinstance(owners[0], keras.Sequential) and node.attr == "layers":
@@ -134,6 +139,8 @@ class KerasConventions(KerasProbe):
 
     def structure(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object | None:
         """Containers, variables, activations given as arguments."""
+        if (started := methods.started(reader, node)) is not None:
+            return started
         rule = _RULES.get(path)
         if rule is not None:
             return rule(self, reader, node)
@@ -145,6 +152,7 @@ class KerasConventions(KerasProbe):
 
     def applied(self, reader: Reader, node: ast.Call, path: str) -> Any:
         """A layer without variables that is made and applied at once is a function."""
+        node.keywords = [k for k in node.keywords if not (k.arg in ("training", "mask") and _is_none(reader, k.value))]
         return applied(reader, node, path, _strip)
 
     def _layer(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
@@ -194,8 +202,9 @@ class KerasConventions(KerasProbe):
             case ast.Compare(
                 left=ast.Call() as call, ops=[ast.Eq() | ast.NotEq() as op], comparators=[ast.Constant(value=value)]
             ):
-                if _is_layout(reader, call):
-                    return (value == "channels_last") == isinstance(op, ast.Eq)
+                known = _settings(reader, call)
+                if known is not None:
+                    return (value == known) == isinstance(op, ast.Eq)
         return None
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
@@ -203,11 +212,18 @@ class KerasConventions(KerasProbe):
         match node:
             case ast.ClassDef() if _is_layer(reader, node):
                 methods.prepare(reader, node)
+            case ast.FunctionDef():
+                orders.resolve(node, lambda test: self.decided(reader, test))
+            case ast.With(items=items) if all(_is_scope(reader, i.context_expr) for i in items):
+                made = [reader.visit(s) for s in node.body]
+                return [s for m in made for s in (m if isinstance(m, list) else [m])]
             case ast.If(test=test) if (answer := self.decided(reader, test)) is not None:
                 made = [reader.visit(s) for s in (node.body if answer else node.orelse)]
                 return [s for m in made for s in (m if isinstance(m, list) else [m])]
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
+            case ast.Assign(targets=[target], value=value) if methods.only_trains(reader, value):
+                return methods.without_trainer(reader, node, target)
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
                 return self._held(reader, node, name)
         return None
@@ -252,6 +268,14 @@ _OWN_ACTIVATION = frozenset({
 })  # fmt: skip
 
 
+def _is_none(reader: Reader, value: ast.expr) -> bool:
+    """Whether an argument always was None, or is."""
+    if isinstance(value, ast.Constant):
+        return value.value is None
+    seen = reader.values(value)
+    return bool(seen) and all(v is None for v in seen)
+
+
 def _is_display(value: ast.expr) -> bool:
     return isinstance(
         value, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Tuple | ast.Name | ast.Call | ast.BinOp
@@ -272,9 +296,27 @@ def _strip(reader: Reader, node: ast.Call, path: str) -> None:
     for keyword in node.keywords:
         if keyword.arg == "padding":
             keyword.value = _word(reader, keyword.value)
-    last = [v for v in reader.values(node) if isinstance(v, keras.layers.BatchNormalization)]
-    if last and all(v.axis == -1 or (v.input_spec is not None and v.axis == v.input_spec.ndim - 1) for v in last):
+    if _of_channels(reader, node, path):
         node.keywords = [k for k in node.keywords if k.arg != "axis"]
+
+
+def _of_channels(reader: Reader, node: ast.Call, path: str) -> bool:
+    """Whether a layer that counts channels in an axis counts them in the last."""
+    if path == "keras.layers.Concatenate":
+        return False
+    made = [v for v in reader.values(node) if isinstance(v, keras.layers.Layer)]
+    if not made:
+        return any(k.arg == "axis" and getattr(k.value, "nf_ordered", False) for k in node.keywords)
+    return all(_last_axis(v) for v in made)
+
+
+def _last_axis(layer: Any) -> bool:
+    match layer:
+        case keras.layers.BatchNormalization(axis=axis, input_spec=spec):
+            return bool(axis == -1 or (spec is not None and axis == spec.ndim - 1))
+        case keras.layers.Normalization(axis=(axis,)):
+            return bool(axis == -1 or axis == len(layer._build_input_shape or ()) - 1)
+    return False
 
 
 def _word(reader: Reader, value: ast.expr) -> ast.expr:
@@ -284,14 +326,27 @@ def _word(reader: Reader, value: ast.expr) -> ast.expr:
         # Computed from the sizes of the input, which the network has for good.
         return ast.copy_location(constant(known[0]), value)
     seen = set(map(str, reader.values(value))) if not isinstance(value, ast.Constant) else {str(value.value)}
+    if isinstance(value, ast.Name) and seen == {"same", "valid"}:
+        is_same = ast.Compare(value, [ast.Eq()], [ast.Constant("same")])
+        return ast.copy_location(ast.IfExp(is_same, ast.Constant("same"), ast.Constant("valid")), value)
     word = seen.pop().lower() if len(seen) == 1 else ""
     return ast.copy_location(ast.Constant(word), value) if word in ("same", "valid", "causal") else value
 
 
-def _is_layout(reader: Reader, call: ast.Call) -> bool:
-    """Whether a call asks where channels are."""
-    callees = [*reader.callees(call), reader.static(call.func)]
-    return any(getattr(c, "__name__", "") == "image_data_format" for c in callees)
+def _settings(reader: Reader, call: ast.Call) -> str | None:
+    """What a call answers that asks where channels are, or what Keras runs on."""
+    names = {getattr(c, "__name__", "") for c in [*reader.callees(call), reader.static(call.func)]}
+    if "image_data_format" in names:
+        return "channels_last"
+    return keras.backend.backend() if names == {"backend"} else None
+
+
+def _is_scope(reader: Reader, node: ast.expr) -> bool:
+    """Whether a context only gives names to what is made in it."""
+    if not isinstance(node, ast.Call):
+        return False
+    names = {getattr(c, "__name__", "") for c in [*reader.callees(node), reader.static(node.func)]}
+    return bool(names & {"name_scope", "name_scope_v1", "name_scope_v2"})
 
 
 def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
@@ -315,7 +370,7 @@ def _behind(made: Any, applied: Op, reader: Reader, node: ast.Call) -> ast.expr:
 
 def _is_layer(reader: Reader, node: ast.ClassDef) -> bool:
     bases = [reader.static(b) for b in node.bases]
-    return any(isinstance(b, type) and issubclass(b, keras.layers.Layer) for b in bases)
+    return any(isinstance(b, type) and issubclass(b, keras.layers.Layer | tf.Module) for b in bases)
 
 
 def _is_input(reader: Reader, args: Sequence[ast.expr]) -> bool:
@@ -371,7 +426,15 @@ def _variable(conventions: KerasConventions, reader: Reader, node: ast.Call) -> 
         return MISSING
     if callable(next(iter(reader.values(value)), None)) or "shape" in given:
         return MISSING
-    return _owned(reader, node, reader.visit(value), given.get("trainable"))
+    start = reader.visit(value)
+    if isinstance(value, ast.Constant | ast.List | ast.Tuple) or _is_data(reader.values(value)):
+        start = Op("tensor", {}, {"data": start}, site=reader.site(value))
+    return _owned(reader, node, start, given.get("trainable"))
+
+
+def _is_data(seen: Sequence[Any]) -> bool:
+    """Whether a value is Python's or NumPy's own, no tensor yet."""
+    return bool(seen) and all(isinstance(v, bool | int | float | list | tuple | np.ndarray | np.generic) for v in seen)
 
 
 def _weight(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -430,6 +493,21 @@ def _rectifier(conventions: KerasConventions, reader: Reader, node: ast.Call) ->
     return made
 
 
+def _get_activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``activations.get(name)``: the function that it gave, or those that it gave by their names."""
+    seen = {getattr(v, "__name__", ""): v for v in reader.values(node)}
+    found = {n: Reference(path, "", reader.site(node)) for n, v in seen.items() if (path := callable_path(v))}
+    if not found or len(found) != len(seen):
+        return MISSING
+    if len(found) == 1:
+        return next(iter(found.values()))
+    given = node.args[0] if node.args else node.keywords[0].value
+    if not all(isinstance(v, str) for v in reader.values(given)):
+        return MISSING
+    table = ast.Dict([ast.Constant(n) for n in found], list(found.values()))
+    return ast.Subscript(table, reader.visit(given), ast.Load())
+
+
 _RULES: dict[str, Rule] = {
     "keras.layers.ReLU": _rectifier,
     "keras.Sequential": _sequential,
@@ -443,8 +521,9 @@ _RULES: dict[str, Rule] = {
     "keras.Model.__init__": _initialise,
     "keras.Layer.add_weight": _weight,
     "keras.layers.Activation": _activation,
-    "tf.python.ops.variables.Variable": _variable,
-    "tensorflow.python.ops.variables.Variable": _variable,
+    "tf.Module.__init__": _initialise,
+    "tf.Variable": _variable,
+    "keras.activations.get": _get_activation,
     "keras.src.backend.Variable": _variable,
 }
 

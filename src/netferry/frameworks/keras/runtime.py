@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -14,7 +14,7 @@ import numpy as np
 from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
-from netferry.frameworks.keras import differentiate, patches, paths
+from netferry.frameworks.keras import differentiate, flags, older, patches, paths
 from netferry.frameworks.keras.checkpoint import locate
 from netferry.weights.map import TargetFile
 
@@ -24,7 +24,9 @@ class KerasRuntime:
 
     variance_ddof = 0
 
-    def __init__(self, name: str = "keras") -> None:
+    def __init__(self, name: str = "keras", *, reading: bool = False) -> None:
+        # What is written must run as it is; only what is read may be older than the Keras that is installed.
+        self._older: Callable[[], AbstractContextManager[None]] = older.accepted if reading else nullcontext
         self._walked: tuple[weakref.ref[Any], int, dict[int, str]] | None = None
         self.name = name
         self._fixed = False
@@ -42,7 +44,7 @@ class KerasRuntime:
     def prepare(self, dtype: Precision) -> Iterator[None]:
         """Make ``dtype`` the type of new layers and constants."""
         before = keras.config.floatx(), keras.config.dtype_policy()
-        with patches.wide_types(dtype), patches.quick_initialisers():
+        with self._older(), patches.wide_types(dtype), patches.quick_initialisers():
             keras.config.set_floatx(dtype)
             keras.config.set_dtype_policy(dtype)
             try:
@@ -81,7 +83,8 @@ class KerasRuntime:
             first[id(variable)] = path
             kind = "parameter" if variable.trainable else "buffer"
             shape = tuple(variable.shape)
-            found[path] = Variable(path, shape, variable.dtype, id(variable) in trained, kind)  # type: ignore[arg-type]
+            dtype = keras.backend.standardize_dtype(variable.dtype)
+            found[path] = Variable(path, shape, dtype, id(variable) in trained, kind)  # type: ignore[arg-type]
         return State(found, aliases)
 
     def resolve(self, network: Any, path: str) -> str:
@@ -104,13 +107,15 @@ class KerasRuntime:
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one variable's values."""
-        return np.array(_array(_lookup(network, path).value))
+        return np.array(_array(paths.tensor(_lookup(network, path))))
 
     def assign(self, network: Any, path: str, array: Array) -> None:
         """Set one variable."""
         variable = _lookup(network, path)
         base.check_shape(path, variable.shape, array)
-        variable.assign(array.astype(variable.dtype, copy=False))
+        variable.assign(array.astype(keras.backend.standardize_dtype(variable.dtype), copy=False))
+        if variable.name in ("mean", "variance"):
+            _finalize(network, variable)
 
     def fan_in(self, shape: Sequence[int]) -> int:
         """All axes but the last are summed over."""
@@ -142,7 +147,7 @@ class KerasRuntime:
 
     def disable_dropout(self, network: Any) -> None:
         """Set every attribute that is a dropout rate to zero."""
-        for _, layer in paths.layers(network) if isinstance(network, keras.layers.Layer) else ():
+        for _, layer in _layers(network):
             for name in base.dropout_rates(layer, vars(layer)):
                 setattr(layer, name, 0.0)
 
@@ -192,8 +197,9 @@ class KerasRuntime:
         args, kwargs = self.tensors(arguments)
         if isinstance(network, keras.layers.Layer):
             args, kwargs = _by_keyword(network, args, kwargs)
-        if isinstance(network, keras.layers.Layer) or "training" in inspect.signature(network).parameters:
+        if isinstance(network, keras.layers.Layer):
             kwargs = kwargs | {"training": training}
+        kwargs = kwargs | flags.given(network, training)
         with patches.modes(fixed=self._fixed):
             return network(*args, **kwargs)
 
@@ -253,17 +259,26 @@ def _real_array(value: Array) -> Array:
 
 
 def _layers(network: Any) -> list[tuple[str, Any]]:
-    return list(paths.layers(network)) if isinstance(network, keras.layers.Layer) else []
+    return list(paths.layers(network)) if paths.is_holder(network) else []
 
 
 def _variables(network: Any) -> list[tuple[str, Any]]:
-    return list(paths.variables(network)) if isinstance(network, keras.layers.Layer) else []
+    return list(paths.variables(network)) if paths.is_holder(network) else []
+
+
+def _finalize(network: Any, variable: Any) -> None:
+    """Let the layer that keeps statistics of the data compute with the ones that it has got."""
+    for _, layer in _layers(network):
+        if isinstance(layer, keras.layers.Normalization) and any(v is variable for v in layer.variables):
+            layer.finalize_state()
 
 
 def _trained(network: Any) -> set[int]:
     """The identities of the variables that training would change: not those of frozen layers."""
-    found = network.trainable_variables if isinstance(network, keras.layers.Layer) else ()
-    return {id(variable) for variable in found}
+    found = network.trainable_variables if paths.is_holder(network) else ()
+    # Variables of TensorFlow's own that a Keras layer holds are not listed, but a tape finds and trains them.
+    plain = (v for _, v in _variables(network) if not isinstance(v, keras.Variable) and v.trainable)
+    return {id(variable) for variable in (*found, *plain)}
 
 
 def _lookup(network: Any, path: str) -> Any:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 
-from netferry.pivot.nodes import Op
+import keras
+
+from netferry.ops import registry
+from netferry.pivot.nodes import LayerCall, Op
 from netferry.pivot.program import Program
 
 
@@ -27,7 +31,16 @@ def thread(program: Program) -> None:
 
 
 def _asks(method: ast.FunctionDef) -> bool:
-    return any(isinstance(n, Op) and n.name == "is_training" for n in ast.walk(method))
+    return any((isinstance(n, Op) and n.name == "is_training") or _takes_flag(n) for n in ast.walk(method))
+
+
+def _takes_flag(node: ast.AST) -> bool:
+    """``super().call(x)`` of a layer that does something else in training."""
+    if not isinstance(node, LayerCall) or not ast.unparse(node.callee).startswith("super()."):
+        return False
+    paths = [s.path for s in registry.get(node.name).spellings.get("keras", ()) if s.layer and s.path]
+    kinds = [getattr(keras.layers, path.rpartition(".")[2], None) for path in paths]
+    return any(kind is not None and "training" in inspect.signature(kind.call).parameters for kind in kinds)
 
 
 def _calls(method: ast.FunctionDef, names: set[str]) -> bool:
@@ -70,6 +83,8 @@ class _Replace(ast.NodeTransformer):
             made: ast.expr = ast.Name("training", ast.Load()) if self.inside else ast.Constant(False)
             return ast.copy_location(made, node)
         self.generic_visit(node)
+        if self.inside and _takes_flag(node):
+            node.nf_training = True  # type: ignore[attr-defined]
         if not (self.inside and isinstance(node, ast.Call) and _self_call(node) in self.asking):
             return node
         if any(k.arg == "training" for k in node.keywords):

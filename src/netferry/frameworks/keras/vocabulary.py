@@ -55,6 +55,10 @@ def class_path(kind: type) -> str | None:
         return f"keras.layers.{kind.__name__}"
     if issubclass(kind, tf.Tensor | keras.KerasTensor):
         return "tf.Tensor"
+    if issubclass(kind, tf.Variable):
+        return "tf.Variable"
+    if issubclass(kind, tf.Module):
+        return "tf.Module"
     return f"{module}.{kind.__qualname__}".replace("tensorflow.python.", "tf.")
 
 
@@ -70,6 +74,8 @@ def callable_path(function: Any) -> str | None:
     if known:
         return known
     receiver = getattr(function, "__self__", None)
+    if isinstance(receiver, list | dict):  # Keras keeps track of the layers in these, but they are Python's own.
+        return None
     name = getattr(function, "__name__", type(function).__name__)
     if isinstance(receiver, tf.Tensor | keras.KerasTensor | tf.Variable | keras.Variable):
         return f"tf.Tensor.{name}"
@@ -78,6 +84,8 @@ def callable_path(function: Any) -> str | None:
         underlying = getattr(function, "__func__", None)
         owner = getattr(underlying, "__module__", None) or ""
         return f"keras.{underlying.__qualname__}" if owner.partition(".")[0] in LIBRARIES else None  # type: ignore[union-attr]
+    if isinstance(receiver, tf.Module) and module.partition(".")[0] in LIBRARIES:
+        return f"tf.Module.{name}"
     if module.partition(".")[0] not in LIBRARIES or module.startswith("keras.src.applications"):
         return None
     if module.startswith("keras.src.layers.merging"):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import keras
-
 from netferry.frameworks.keras import paths
 from netferry.frameworks.keras.vocabulary import class_path
 from netferry.weights.build import Member, Module, Path
@@ -71,6 +69,6 @@ def _own(layer: Any, path: str) -> bool:
     found = layer
     for part in path.split(".")[:-1]:
         found = paths._step(found, part, path)
-        if isinstance(found, keras.layers.Layer):
+        if paths.is_holder(found):
             return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from netferry.frameworks.keras import (
@@ -35,6 +36,8 @@ _PLAIN_TYPES = {"ModuleList": "list", "ModuleDict": "dict", "Shape": "tuple", "D
 class KerasConventions:
     """Keras as a target; ``prefix`` is where its names start."""
 
+    threaded: Sequence[str] = ()
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.prefix = "tf.keras" if name == "tensorflow" else "keras"
@@ -56,6 +59,10 @@ class KerasConventions:
         training.thread(program)
         masks.by_keyword(program)
         return program
+
+    def finish(self, program: Program, trees: Sequence[ast.stmt], construction: ast.expr) -> ast.expr:
+        """Nothing is left to do."""
+        return construction
 
     def reference(self, node: Reference) -> ast.expr | None:
         """Neutral types as Keras classes."""
@@ -100,8 +107,11 @@ class KerasConventions:
         return None
 
     def layer_call(self, node: LayerCall) -> ast.expr | None:
-        """Keras layers are called like PyTorch's."""
-        return None
+        """What a layer that is extended computes is told whether this is training; a layer that is called knows."""
+        if not getattr(node, "nf_training", False):
+            return None
+        flag = ast.keyword("training", ast.Name("training", ast.Load()))
+        return ast.Call(node.callee, [k.value for k in node.operands], [flag])
 
     def imports(self, text: str, taken: set[str]) -> tuple[str, list[str]]:
         """Short names and their imports."""
@@ -237,16 +247,32 @@ class _Conventions(ast.NodeTransformer):
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         """``layer.bias is not None`` asks what the layer was made with: its variables do not exist yet."""
         left, right = node.left, node.comparators[0]
-        if isinstance(left, LayerAttribute) and isinstance(right, ast.Constant) and right.value is None:
-            found = {self.conventions.parameter_name(op, left.name) for op in left.ops}
-            flag = _SWITCHES.get(found.pop() or "") if len(found) == 1 else None
-            if flag is not None:
-                asked = ast.Attribute(left.owner, flag, ast.Load())
-                made: ast.expr = asked if isinstance(node.ops[0], ast.IsNot) else ast.UnaryOp(ast.Not(), asked)
-                self.generic_visit(made)
-                return ast.copy_location(made, node)
+        asked = self._switch(left) if isinstance(right, ast.Constant) and right.value is None else None
+        if asked is not None:
+            made: ast.expr = asked if isinstance(node.ops[0], ast.IsNot) else ast.UnaryOp(ast.Not(), asked)
+            self.generic_visit(made)
+            return ast.copy_location(made, node)
         self.generic_visit(node)
         return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """``if exists(layer.bias)`` asks the same through a function that compares with None."""
+        for call in [n for n in ast.walk(node.test) if type(n) is ast.Call]:
+            switches = [self._switch(argument) for argument in call.args]
+            call.args = [
+                a if s is None else ast.BoolOp(ast.Or(), [s, ast.Constant(None)])
+                for a, s in zip(call.args, switches, strict=True)
+            ]
+        self.generic_visit(node)
+        return node
+
+    def _switch(self, node: ast.expr) -> ast.expr | None:
+        """Whether a layer has a variable, as the layer tells it before it makes any."""
+        if not isinstance(node, LayerAttribute):
+            return None
+        found = {self.conventions.parameter_name(op, node.name) for op in node.ops}
+        flag = _SWITCHES.get(found.pop() or "") if len(found) == 1 else None
+        return None if flag is None else ast.Attribute(node.owner, flag, ast.Load())
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         self.generic_visit(node)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import ast
+import inspect
+import textwrap
+import types
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +16,7 @@ from netferry.pivot.facts import Tensor
 
 _NEVER = (
     "torch.jit.", "torch._jit_internal.", "torch.compiler.", "torch.onnx.", "torch.cuda.is_available",
-    "torch._C._get_tracing_state", "torch.distributed.is_", "torch.is_autocast_enabled", "torch._C.is_autocast_enabled",
+    "torch._C._get_tracing_state", "torch.distributed.is_", "torch.is_autocast_", "torch._C.is_autocast_",
 )  # fmt: skip
 _ON_DEVICE = frozenset({"is_cuda", "is_xpu", "is_mps", "is_meta", "is_vulkan", "is_hpu", "is_maia"})
 _OTHER_DEVICES = frozenset({"cuda", "mps", "xpu", "hpu", "meta", "xla", "npu"})
@@ -38,8 +42,19 @@ def decided(reader: Facts, test: ast.expr) -> bool | None:
             parts = [decided(reader, v) for v in values]
             absorbing = isinstance(operator, ast.Or)
             return absorbing if absorbing in parts else not absorbing if None not in parts else None
-        case ast.Call(args=[], func=function):
-            return False if _is_never(qualified(reader.static(function))) else None
+        case ast.Call(func=ast.Name(id="hasattr"), args=[owner, ast.Constant(value=str(name))]):
+            offered = reader.static(owner)
+            return hasattr(offered, name) if _is_library(offered) else None
+        case ast.Compare(
+            left=ast.Constant(value=str(name)),
+            ops=[ast.In() | ast.NotIn() as contained],
+            comparators=[ast.Call(func=ast.Name(id="dir"), args=[owner])],
+        ):
+            offered = reader.static(owner)
+            return hasattr(offered, name) is isinstance(contained, ast.In) if _is_library(offered) else None
+        case ast.Call(func=function):
+            asked = reader.static(function)
+            return False if _is_never(qualified(asked)) or _only_asks(asked) else None
         case ast.Attribute(value=owner, attr=attr) if attr in _ON_DEVICE:
             seen = reader.values(owner)
             return False if seen and all(isinstance(v, Tensor) for v in seen) else None
@@ -51,6 +66,29 @@ def decided(reader: Facts, test: ast.expr) -> bool | None:
 
 def _is_never(name: str) -> bool:
     return name.startswith(_NEVER) or (name.startswith("torch.") and name.endswith(".is_available"))
+
+
+def _is_library(value: Any) -> bool:
+    return isinstance(value, types.ModuleType) and f"{value.__name__}.".startswith("torch.")
+
+
+def _only_asks(function: Any) -> bool:
+    """Whether a function of the user's returns nothing but the answer to such a question."""
+    if not isinstance(function, types.FunctionType) or function.__module__.partition(".")[0] == "torch":
+        return False
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):
+        return False
+    returned = [n.value for n in ast.walk(tree) if isinstance(n, ast.Return)]
+    asked = [_named(v.func, function.__globals__) if isinstance(v, ast.Call) else None for v in returned]
+    return bool(asked) and all(_is_never(qualified(a)) for a in asked)
+
+
+def _named(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Attribute):
+        return getattr(_named(node.value, names), node.attr, None)
+    return names.get(node.id) if isinstance(node, ast.Name) else None
 
 
 def _is_device_type(reader: Facts, node: ast.expr) -> bool:

@@ -27,7 +27,7 @@ def walk(reader: Reader, node: ast.Call, name: str) -> ast.expr | None:
     match name:
         case "get_submodule":
             return _submodule(reader, node, owner)
-        case "modules" | "parameters":
+        case "modules" | "parameters" | "named_modules" if not node.args and not node.keywords:
             return Op(name, {"module": reader.visit(owner)}, site=reader.site(node))
         case "children":
             return _children(reader, node, owner)

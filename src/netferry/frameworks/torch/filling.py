@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import types
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import torch
+
+from netferry.frameworks.torch.names import callable_path, class_path
 from netferry.pivot.nodes import LayerAttribute, Op
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ _FILLS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "zero_": ("init_zeros", ()),
 }
 """Method of a tensor -> the op, and its attributes in the order of the method's arguments."""
+_KEPT: Final = "a layer keeps the target's own initial values: the source computes its own from them"
 _KEYWORDS: Final = {"from": "low", "to": "high"}
 
 
@@ -36,6 +41,39 @@ def fill(reader: Reader, node: ast.Expr, call: ast.Call) -> list[ast.stmt] | Non
     made = ast.Expr(op)
     made.nf_replaces = node  # type: ignore[attr-defined]
     return [ast.copy_location(made, node)]
+
+
+def elsewhere(reader: Reader, node: ast.Expr, call: ast.Call, callee: Any) -> list[ast.stmt] | None:
+    """A change of a layer's initial values that only the source can make: by arithmetic, or in a function of its own.
+
+    Layers may have no parameters yet where they are initialised, so there is nothing to give to such code.
+    """
+    if isinstance(callee, types.FunctionType | types.MethodType) and callable_path(callee) is None:
+        changed = any(_is_parameter(reader, argument) for argument in call.args)
+    else:
+        function = call.func
+        changed = (
+            isinstance(function, ast.Attribute)
+            and function.attr.endswith("_")
+            and function.attr not in _FILLS
+            and _is_parameter(reader, function.value)
+        )
+    if not changed:
+        return None
+    reader.note(node, _KEPT, "NF031", "warning")
+    return []
+
+
+def _is_parameter(reader: Reader, node: ast.expr) -> bool:
+    """Whether an expression was seen to be a parameter of a stock layer."""
+    node = _parameter(node)[0]
+    owners = reader.values(node.value) if isinstance(node, ast.Attribute) else []
+    return bool(owners) and all(
+        isinstance(o, torch.nn.Module)
+        and class_path(type(o)) is not None
+        and isinstance(getattr(o, node.attr, None), torch.nn.Parameter)  # type: ignore[attr-defined]
+        for o in owners
+    )
 
 
 def _parameter(node: ast.expr) -> tuple[ast.expr, bool]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from netferry.frameworks.arguments import all_equal, each, known, observed, per_axis, sequence
 from netferry.frameworks.torch.legalise_sizes import lazy
+from netferry.ops.lowering import substitute
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -24,6 +25,8 @@ def _same(node: Op, name: str, drop: tuple[str, ...]) -> Op:
 
 def _conv(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
+        if node.name.startswith("depthwise") and node.attribute("multiplier") is None:
+            return _as_grouped(node, n)
         if known(node, "padding") != "same" or all_equal(node, "stride", n, 1):
             return node if node.name.startswith("depthwise") else lazy(node) or node
         if all_equal(node, "kernel_size", n, 1):
@@ -40,7 +43,9 @@ def _as_grouped(node: Op, n: int) -> Op:
     channels = node.attribute("in_channels")
     if channels is None:
         return node
-    return node.replace(f"conv{n}d", attributes={"out_channels": channels, "groups": channels})
+    multiplier = node.attribute("multiplier")
+    outputs = channels if multiplier is None else ast.BinOp(channels, ast.Mult(), multiplier)
+    return node.replace(f"conv{n}d", attributes={"out_channels": outputs, "groups": channels, "multiplier": None})
 
 
 def _pool(n: int, kind: str) -> Legalise:
@@ -113,6 +118,19 @@ def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
     return flat[0] if len(texts) == 1 else ast.Tuple(flat, ast.Load())
 
 
+def _flattened(node: Op, n: int) -> ast.expr | None:
+    """A computed pair for every axis as a flat list from the last axis on."""
+    given, seen = node.attribute("pads"), observed(node, "pads")
+    if given is None or not seen or not all(_is_pairs(v, n) for v in seen):
+        return None
+    text = "[side for pair in reversed(__pads__) for side in pair]"
+    return substitute(ast.parse(text, mode="eval").body, {"__pads__": given})
+
+
+def _is_pairs(value: Any, n: int) -> bool:
+    return isinstance(value, list | tuple) and len(value) == n and all(isinstance(v, list | tuple) for v in value)
+
+
 def _negative(item: ast.expr) -> ast.expr:
     return constant(-literal(item)) if is_literal(item) else ast.UnaryOp(ast.USub(), item)
 
@@ -122,13 +140,16 @@ def _applied(node: Op, padding: ast.expr, n: int, rest: dict[str, ast.expr]) -> 
     x = node.operand("x")
     if node.layer or x is None:
         return Op(f"pad{n}d", {}, {"padding": padding, **rest}, layer=True, site=node.site)
-    pads = padding if isinstance(padding, ast.Tuple) else ast.Tuple([padding] * (2 * n), ast.Load())
+    whole = isinstance(padding, ast.Tuple | ast.ListComp)
+    pads = padding if whole else ast.Tuple([padding] * (2 * n), ast.Load())
     return Op("pad", {"x": x}, {"pads": pads, **rest}, site=node.site)
 
 
 def _spatial(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         padding = _sides(node, "pads", n, 1)
+        if padding is None:
+            padding = _flattened(node, n)
         return node if padding is None else _applied(node, padding, n, _kept(node, "pads"))
 
     return legalise

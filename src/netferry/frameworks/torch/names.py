@@ -93,7 +93,7 @@ def callable_path(function: Any) -> str | None:
     if isinstance(receiver, torch.nn.Module):
         underlying = getattr(function, "__func__", None)
         if underlying is not None and (underlying.__module__ or "").partition(".")[0] == "torch":
-            return f"torch.nn.{underlying.__qualname__}"
+            return _method_path(type(receiver), underlying.__qualname__)
         return None
     qualified = getattr(function, "__qualname__", name)
     if module.startswith("torch.nn.modules.") and "." in qualified:
@@ -112,6 +112,15 @@ def callable_path(function: Any) -> str | None:
             )
             return f"{public}.{name}"
     return None
+
+
+def _method_path(kind: type, name: str) -> str:
+    """The path of a method by the public class: ``_BatchNorm.forward`` of a batch norm is ``BatchNorm2d``'s."""
+    owner, _, method = name.rpartition(".")
+    if owner.startswith("_"):
+        stock = next((path for k in kind.__mro__ if (path := class_path(k)) is not None), None)
+        return f"{stock or owner}.{method}"
+    return f"torch.nn.{name}"
 
 
 @functools.lru_cache(maxsize=4096)

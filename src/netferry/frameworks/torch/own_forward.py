@@ -7,8 +7,10 @@ word for.
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Final
 
+from netferry.calls import bind_call
 from netferry.frameworks.torch.names import class_path
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind, bind
@@ -30,17 +32,36 @@ def own_forward(reader: Reader, node: ast.Call, path: str) -> ast.expr | None:
     """The call of the extended layer that ``node`` amounts to; None when it is something else."""
     layer = _FUNCTIONS.get(path)
     if layer is None or layer not in _extended(reader):
-        return None
+        return _base_forward(reader, node, path)
     for op, spelling in registry.find(path):
         operand = _operand(reader, node, op, spelling)
         if operand is not None:
-            forward = ast.Attribute(ast.Call(ast.Name("super", ast.Load()), [], []), "forward", ast.Load())
             named = next(op.name for op, spelling in registry.find(layer) if spelling.layer)
-            made = LayerCall(named, forward, {"x": reader.visit(operand)}, reader.site(node))
-            made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-            reader.counts.observed += 1
-            return ast.copy_location(made, node)
+            return _called(reader, node, named, {"x": operand})
     return None
+
+
+def _base_forward(reader: Reader, node: ast.Call, path: str) -> ast.expr | None:
+    """``super().forward(x)`` of a class that extends a stock layer."""
+    layer, _, method = path.rpartition(".")
+    if method != "forward" or layer not in _extended(reader) or ast.unparse(node.func) != "super().forward":
+        return None
+    for op, spelling in registry.find(layer):
+        if spelling.layer:
+            try:
+                return _called(reader, node, op.name, bind_call(op, spelling, node))
+            except CannotBind:
+                continue
+    return None
+
+
+def _called(reader: Reader, node: ast.Call, name: str, operands: Mapping[str, ast.expr]) -> ast.expr:
+    """The call of the extended layer."""
+    forward = ast.Attribute(ast.Call(ast.Name("super", ast.Load()), [], []), "forward", ast.Load())
+    made = LayerCall(name, forward, {k: reader.visit(v) for k, v in operands.items()}, reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return ast.copy_location(made, node)
 
 
 def _extended(reader: Reader) -> set[str | None]:

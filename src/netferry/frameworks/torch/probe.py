@@ -25,6 +25,8 @@ from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_any, tree_iter
 
+_CALLING = ("torch.nn.Module", "torch.nn.Sequential")
+"""Classes whose own call is that of others, which report themselves."""
 _REAL_LIMIT = 1 << 16
 """Elements up to which a tensor made from nothing stays real: configuration tables yes, weights no."""
 
@@ -58,6 +60,14 @@ class TorchProbe:
         if class_path(kind) is None:
             return None
         return next(path for k in type(instance).__mro__ if (path := class_path(k)) is not None)
+
+    def inherited(self, function: Any) -> tuple[str, Any] | None:
+        """``super().forward`` of a class that extends a stock layer."""
+        receiver, name = getattr(function, "__self__", None), getattr(function, "__name__", "")
+        if not isinstance(receiver, torch.nn.Module) or name != "forward" or class_path(type(receiver)) is not None:
+            return None
+        path = (callable_path(function) or "").removesuffix(".forward")
+        return (path, receiver) if path and path not in _CALLING else None
 
     def abstract(self, *, real: bool) -> AbstractContextManager[None]:
         """Run in shapes only (``real``: with numbers after all)."""

@@ -6,18 +6,20 @@ import ast
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import torch
 
 from netferry.conventions import MISSING
 from netferry.frameworks.torch import descending, filling, freezing, holding, published, tying
+from netferry.frameworks.torch.constructors import CONSTRUCTORS, constructed
 from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
 from netferry.frameworks.torch.own_forward import own_forward
 from netferry.frameworks.torch.probe import TorchProbe
 from netferry.frameworks.torch.walk import walk
 from netferry.ops import registry
+from netferry.ops.binding import CannotBind
 from netferry.pivot.nodes import LayerAttribute, Op, constant
 from netferry.pivot.render import list_of_arguments
 from netferry.reader import Reader
@@ -88,7 +90,9 @@ class TorchConventions(TorchProbe):
         return descending.member(reader, owner, name)
 
     def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
-        """Reading an item of a table of modules."""
+        """Reading an item of a table of modules; ``torch.jit.Final[bool]`` is for scripting alone."""
+        if reader.static(node.value) is Final and ast.unparse(node.value).startswith("torch."):
+            return reader.visit(node.slice)  # type: ignore[no-any-return]
         return descending.by_key(reader, node)
 
     def declared(self, reader: Reader, node: ast.ClassDef) -> None:
@@ -158,6 +162,8 @@ class TorchConventions(TorchProbe):
             return self._layer_attribute(reader, node, kinds)
         if not owners and node.attr in ("weight", "bias") and isinstance(node.value, ast.Attribute):
             return LayerAttribute(reader.visit(node.value), node.attr, (), reader.site(node))
+        if node.attr == "__name__" and (name := _shared_name(owners)):
+            return constant(name)
         if not owners or not self.is_module(owners[0]):
             if node.attr == "training" and isinstance(node.value, ast.Name) and node.value.id == "self":
                 return Op("is_training", {}, site=reader.site(node))
@@ -201,7 +207,7 @@ class TorchConventions(TorchProbe):
             assert isinstance(node.func, ast.Attribute)
             return reader.visit(node.func.value)  # type: ignore[no-any-return]
         if path.endswith(".__init__") and path != "torch.nn.Module.__init__":
-            return self._super_init(reader, node, path.removesuffix(".__init__"))
+            return self._super_init(reader, node, _extended(reader, node) or path.removesuffix(".__init__"))
         if path.startswith(_PLAIN):
             reader.generic_visit(node)
             return node
@@ -213,7 +219,10 @@ class TorchConventions(TorchProbe):
         """``super().__init__(...)`` of a class that extends a stock layer."""
         for op, spelling in registry.find(path):
             if spelling.layer:
-                made = reader.calls.op(node, op, spelling, [torch.nn.Module])
+                try:
+                    made = reader.calls.op(node, op, spelling, [torch.nn.Module])
+                except CannotBind as error:
+                    return reader.hole(node, f"{path}: {error}")
                 made.complete = True  # type: ignore[attr-defined]
                 return made
         return MISSING
@@ -301,7 +310,8 @@ class TorchConventions(TorchProbe):
             return published.load(reader, node)
         if path == "torch.nn.Module.apply":
             return self._apply(reader, node, call)
-        return filling.fill(reader, node, call)
+        kept = filling.elsewhere(reader, node, call, callee)
+        return filling.fill(reader, node, call) if kept is None else kept
 
     def _register(self, reader: Reader, node: ast.Expr, call: ast.Call, *, buffer: bool) -> list[ast.stmt]:
         assert isinstance(call.func, ast.Attribute)
@@ -343,8 +353,6 @@ class TorchConventions(TorchProbe):
         for statement in node.body:
             result = reader.visit(statement)
             made.extend(result if isinstance(result, list) else [result] if result is not None else [])
-        for statement in made:
-            statement.nf_dedent = True  # type: ignore[attr-defined]
         return [_replacing(s, node) if not hasattr(s, "nf_memory") else s for s in made]
 
     def _if(self, reader: Reader, node: ast.If) -> list[ast.stmt] | None:
@@ -359,12 +367,25 @@ class TorchConventions(TorchProbe):
         return made
 
 
+def _shared_name(owners: Sequence[Any]) -> str | None:
+    """The name of the one stock class that an expression was seen to be: elsewhere it is called otherwise."""
+    names = {owner.__name__ for owner in owners if isinstance(owner, type) and class_path(owner) is not None}
+    return names.pop() if len(names) == 1 and all(isinstance(owner, type) for owner in owners) else None
+
+
 def _member(reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
     """``x.max(dim).values`` is the first of a pair elsewhere."""
     if not owners or any(getattr(type(owner), "__module__", "") != "torch.return_types" for owner in owners):
         return None
     position = type(owners[0]).__match_args__.index(node.attr)
     return ast.Subscript(reader.visit(node.value), constant(position), ast.Load())
+
+
+def _extended(reader: Reader, node: ast.Call) -> str | None:
+    """The stock layer that a class extends whose constructor PyTorch defines in a private base of its own."""
+    receivers = [getattr(c, "__self__", None) for c in reader.callees(node)]
+    kinds = [k for r in receivers for k in type(r).__mro__] or [b for b in reader.bases if isinstance(b, type)]
+    return next((path for kind in kinds if (path := class_path(kind)) is not None), None)
 
 
 _PLAIN = (
@@ -495,24 +516,6 @@ def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> a
     return node
 
 
-def _tensor_of_sizes(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``torch.Tensor(3, 4)`` is an empty tensor of that shape, ``torch.Tensor([3.0, 4.0])`` one of these values."""
-    sizes = [v for a in node.args for v in (reader.values(a) or [getattr(a, "value", None)])]
-    if node.args and all(isinstance(v, int) for v in sizes):
-        shape = ast.Tuple([reader.visit(a) for a in node.args], ast.Load())
-        made = Op("empty", {}, {"shape": shape}, site=reader.site(node))
-    else:
-        made = Op(
-            "tensor",
-            {"value": reader.visit(node.args[0])} if node.args else {},
-            {"dtype": constant("float32")},
-            site=reader.site(node),
-        )
-    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-    reader.counts.observed += 1
-    return made
-
-
 def _builtin(name: str) -> Rule:
     """``self.__getattr__(name)`` is what the builtin does."""
 
@@ -543,8 +546,8 @@ _RULES: dict[str, Rule] = {
     "torch.jit.script": _argument,
     "torch.jit.annotate": _second_argument,
     "torch.device": _argument,
-    "torch.Tensor": _tensor_of_sizes,
-    "torch.FloatTensor": _tensor_of_sizes,
+    "torch.autograd.Variable": _argument,
+    **{path: constructed(path) for path in CONSTRUCTORS},
     **{f"torch.nn.Module.{name}": _pretrained for name in _CHECKPOINTS},
     _DOWNLOAD: _pretrained,
     "torch.jit.is_scripting": _false,

@@ -22,7 +22,7 @@ class TorchRuntime:
 
     variance_ddof = 1
 
-    def __init__(self, name: str = "torch") -> None:
+    def __init__(self, name: str = "torch", *, reading: bool = False) -> None:
         self.name = name
         self._fixed = False
 

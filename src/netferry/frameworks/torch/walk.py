@@ -28,7 +28,10 @@ def _walk(module: Any, source: str, path: Path, seen: set[int]) -> Iterator[Modu
     members = _members(module) if stock is None else _all_members(module)
     yield Module(source, path, module, stock, list(members), owners(module))
     if stock is not None:
-        return
+        own = _added(module, stock)
+        if own is None:
+            return
+        yield Module(source, path, module, None, own, owners(module))
     held = of_class(type(module))
     if held is not None and held.attribute:
         path = (*path, (owners(module), held.attribute))
@@ -36,6 +39,19 @@ def _walk(module: Any, source: str, path: Path, seen: set[int]) -> Iterator[Modu
         if child is not None:
             part = str(index) if held is not None and held.kind != "dict" else name
             yield from _walk(child, _joined(source, name), (*path, (owners(module), part)), seen)
+
+
+def _added(module: Any, stock: str) -> list[Member] | None:
+    """The arrays that a class of the user's adds to those of the stock layer it extends; None for a stock layer."""
+    if class_path(type(module)) is not None:
+        return None
+    declared = [(op, spelling) for op, spelling in registry.find(stock) if spelling.layer]
+    if any(op.dynamic_params or spelling.dynamic_params for op, spelling in declared):
+        return None
+    known = {name for _, spelling in declared for name in spelling.params}
+    if any("." in name for name in known):
+        return None
+    return [member for member in _members(module) if member.name not in known]
 
 
 def owners(module: Any) -> tuple[str, ...]:

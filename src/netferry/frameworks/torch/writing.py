@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netferry.frameworks.torch import places, shortening
@@ -23,12 +23,17 @@ class TorchWriting:
     """PyTorch as a target."""
 
     name = "torch"
+    threaded: Sequence[str] = ()
 
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag: the PyTorch way."""
         for definition in program.definitions:
             definition.node = _Conventions(program).visit(definition.node)
         return program
+
+    def finish(self, program: Program, trees: Sequence[ast.stmt], construction: ast.expr) -> ast.expr:
+        """Nothing is left to do."""
+        return construction
 
     def reference(self, node: Reference) -> ast.expr | None:
         """Neutral types as PyTorch classes."""

@@ -91,8 +91,9 @@ class _Apply(ast.NodeTransformer):
             value = node.attribute(name)
             if value is not None:
                 changes[name] = _reordered(value, order)
+                node.nf_order = order  # type: ignore[attr-defined]
         made = node.replace(edit.rename or None, attributes=changes)
-        for name in ("nf_id", "nf_ranks", "nf_given", "inplace", "alternatives", "complete"):
+        for name in ("nf_id", "nf_order", "nf_ranks", "nf_given", "inplace", "alternatives", "complete"):
             if hasattr(node, name):
                 setattr(made, name, getattr(node, name))
         return ast.copy_location(made, node) if hasattr(node, "lineno") else made
@@ -149,6 +150,9 @@ class _Apply(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         """``b, c, h, w = x.shape`` names the axes in the target's order."""
         value = node.value
+        if isinstance(value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+            starred = any(isinstance(e, ast.Starred) for e in node.targets[0].elts)
+            self._spelled(value) if starred else self._unpacked(node.targets[0], value)
         if isinstance(value, Op) and value.name == "shape" and isinstance(node.targets[0], ast.Tuple):
             edit = self._edit(value)
             target = node.targets[0]
@@ -161,6 +165,28 @@ class _Apply(ast.NodeTransformer):
         if isinstance(node.value, Op) and node.value.name == "shape":
             node.value = self._whole_shape(node.value)
         return node
+
+    def _unpacked(self, target: ast.Tuple, value: ast.Tuple) -> None:
+        """``b, c, h, w, heads = *x.shape, self.heads``: the names of the axes move among themselves."""
+        start = 0
+        for element in value.elts:
+            given = element.value if isinstance(element, ast.Starred) else None
+            edit = self._edit(given) if isinstance(given, Op) and given.name == "shape" else None
+            if isinstance(element, ast.Starred) and (edit is None or edit.order is None):
+                return  # How many axes there are is not known, or they keep their order.
+            order = edit.order if edit is not None and edit.order is not None else (0,)
+            if len(order) > 1:
+                target.elts[start : start + len(order)] = [target.elts[start + a] for a in order]
+            start += len(order)
+
+    def _spelled(self, value: ast.Tuple) -> None:
+        """``*_, h, w, heads = *x.shape, self.heads``: the sizes are given one by one in the source's order."""
+        elements: list[ast.expr] = []
+        for element in value.elts:
+            given = element.value if isinstance(element, ast.Starred) else None
+            whole = self._whole_shape(given) if isinstance(given, Op) and given.name == "shape" else None
+            elements.extend(whole.elts if isinstance(whole, ast.Tuple) else [element])
+        value.elts = elements
 
     def _whole_shape(self, node: Op) -> ast.expr:
         edit = self._edit(node)
@@ -280,5 +306,9 @@ def _reordered(value: ast.expr, order: Order) -> ast.expr:
     """The elements of a size tuple in the target's order."""
     if isinstance(value, ast.Tuple | ast.List) and _has_elements(value, len(order)):
         return ast.Tuple([value.elts[axis] for axis in order], ast.Load())
+    match value:
+        case ast.Tuple(elts=[first, ast.Starred(value=rest)]) if order[0] == 0:
+            others: list[ast.expr] = [ast.Subscript(rest, constant(axis - 1), ast.Load()) for axis in order[1:]]
+            return ast.Tuple([first, *others], ast.Load())
     elements: list[ast.expr] = [ast.Subscript(value, constant(axis), ast.Load()) for axis in order]
     return ast.Tuple(elements, ast.Load())

@@ -1,0 +1,233 @@
+"""Building and running Flax NNX networks for verification."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from netferry import trees
+from netferry.frameworks import base
+from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
+from netferry.frameworks.flax import paths, randomness
+
+
+class FlaxRuntime:
+    """Flax NNX on the CPU."""
+
+    variance_ddof = 0
+
+    def __init__(self, name: str = "flax", *, reading: bool = False) -> None:
+        self.name = name
+        self._fixed = False
+        self._dtype: Precision = "float32"
+
+    @contextmanager
+    def fixed_randomness(self) -> Iterator[None]:
+        """Let every random number be the same one."""
+        self._fixed = True
+        try:
+            yield
+        finally:
+            self._fixed = False
+
+    @contextmanager
+    def prepare(self, dtype: Precision) -> Iterator[None]:
+        """Let JAX compute in 64 bits where ``dtype`` asks for it."""
+        before = self._dtype
+        self._dtype = dtype
+        try:
+            with jax.enable_x64(dtype == "float64"):
+                yield
+        finally:
+            self._dtype = before
+
+    def seed(self, seed: int) -> None:
+        """Make what follows repeatable; networks draw from generators of their own."""
+        np.random.seed(seed)
+
+    def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
+        """The network with its floating state in ``dtype``."""
+        network = factory()
+        for _, variable in _variables(network):
+            value = variable[...]
+            if jnp.issubdtype(value.dtype, jnp.floating):
+                variable.set_value(value.astype(dtype))
+        return network
+
+    def tensors(self, value: Any) -> Any:
+        """NumPy arrays as arrays of JAX."""
+        return trees.convert(value, lambda v: _tensor(v, self._dtype))
+
+    def arrays(self, value: Any) -> Any:
+        """Arrays of JAX as NumPy arrays."""
+        return trees.convert(value, _array)
+
+    def state(self, network: Any) -> State:
+        """All variables but the states of random generators; a shared one is listed under its first path."""
+        found: dict[str, Variable] = {}
+        aliases: dict[str, str] = {}
+        first: dict[int, str] = {}
+        for path, variable in _variables(network):
+            if id(variable) in first:
+                aliases[path] = first[id(variable)]
+                continue
+            first[id(variable)] = path
+            trained = isinstance(variable, nnx.Param)
+            kind = "parameter" if trained else "buffer"
+            value = variable[...]
+            found[path] = Variable(path, tuple(value.shape), str(value.dtype), trained, kind)  # type: ignore[arg-type]
+        return State(found, aliases)
+
+    def resolve(self, network: Any, path: str) -> str:
+        """The first path of the variable at ``path``."""
+        variable = paths.find(network, path)
+        for name, other in _variables(network):
+            if other is variable:
+                return name
+        raise KeyError(path)
+
+    def read(self, network: Any, path: str) -> Array:
+        """A copy of one variable's values."""
+        return np.array(_array(paths.find(network, path)[...]))
+
+    def assign(self, network: Any, path: str, array: Array) -> None:
+        """Set one variable."""
+        variable = paths.find(network, path)
+        value = variable[...]
+        base.check_shape(path, value.shape, array)
+        variable.set_value(jnp.asarray(array, dtype=value.dtype))
+
+    def fan_in(self, shape: Sequence[int]) -> int:
+        """All axes but the last are summed over."""
+        return int(np.prod(shape[:-1]))
+
+    def run(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        """The outputs as NumPy."""
+        return self.arrays(self._call(network, arguments, training))
+
+    def gradients(
+        self, network: Any, arguments: Arguments, cotangents: Sequence[Array | None], training: bool
+    ) -> dict[str, Array]:
+        """Gradients by every parameter."""
+
+        def loss(network: Any) -> Any:
+            outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
+            return sum(_weighted(o, c) for o, c in base.paired(outputs, cotangents))
+
+        gradients = dict(nnx.to_flat_state(nnx.grad(loss)(network)))
+        places = {id(v): p for p, v in nnx.iter_graph(network) if isinstance(v, nnx.Variable)}
+        found: dict[str, Array] = {}
+        for path, variable in _variables(network):
+            if isinstance(variable, nnx.Param) and self.resolve(network, path) == path:
+                gradient = gradients.get(places[id(variable)])
+                shape = variable[...].shape
+                found[path] = np.zeros(shape) if gradient is None else np.array(gradient[...])
+        return found
+
+    def disable_dropout(self, network: Any) -> None:
+        """Set every attribute that is a dropout rate to zero."""
+        for _, module in _modules(network):
+            for name in base.dropout_rates(module, vars(module)):
+                setattr(module, name, 0.0)
+
+    def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
+        """What the batch normalisations count."""
+        found: dict[str, VarianceUpdate] = {}
+
+        def before(module: Any, args: Sequence[Any], path: str) -> None:
+            x = args[0]
+            kept = found[path].kept if path in found else 1.0
+            found[path] = VarianceUpdate(kept * module.momentum, x.size // x.shape[module.axis])
+
+        with ExitStack() as stack:
+            for path, module in _modules(network):
+                if isinstance(module, nnx.BatchNorm):
+                    stack.enter_context(_watched(module, paths.joined(path, "var"), before=before))
+            self.run(network, arguments, training=True)
+        return found
+
+    def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
+        """The calls of all modules, in the order in which they return."""
+        found: list[Call] = []
+
+        def after(module: Any, args: Any, kwargs: Any, output: Any, path: str) -> None:
+            found.append(Call(path, type(module).__name__, self.arrays((args, kwargs)), self.arrays(output)))
+
+        with ExitStack() as stack:
+            for path, module in _modules(network):
+                stack.enter_context(_watched(module, path, after=after))
+            self.run(network, arguments, training=False)
+        return found
+
+    def weights_file(self, network: Any) -> None:
+        """Files use the names of :meth:`state`."""
+
+    def narrows(self, network: Any, arguments: Arguments) -> bool:
+        """Whether some module returns fewer bits than float64."""
+        calls = self.submodule_calls(network, arguments)
+        kinds = {str(o.dtype) for c in calls for _, o in trees.leaves(c.outputs) if hasattr(o, "dtype")}
+        return bool(kinds & {"float32", "float16"})
+
+    def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        if isinstance(network, nnx.Module):
+            (network.train if training else network.eval)()
+        args, kwargs = self.tensors(arguments)
+        with randomness.modes(fixed=self._fixed):
+            return network(*args, **kwargs)
+
+
+@contextmanager
+def _watched(
+    module: Any, path: str, before: Callable[..., None] | None = None, after: Callable[..., None] | None = None
+) -> Iterator[None]:
+    """Tell about every call of one module: its class is another for a while."""
+    original = type(module)
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if before is not None:
+            before(self, args, path)
+        output = original.__call__(self, *args, **kwargs)
+        if after is not None:
+            after(self, args, kwargs, output, path)
+        return output
+
+    module.__class__ = type(original.__name__, (original,), {"__call__": call})
+    try:
+        yield
+    finally:
+        module.__class__ = original
+
+
+def _tensor(value: Any, dtype: Precision) -> Any:
+    if not isinstance(value, np.ndarray | np.generic):
+        return value
+    return jnp.asarray(value, dtype=dtype if value.dtype.kind == "f" else None)
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, nnx.Variable):
+        value = value[...]
+    if not isinstance(value, jax.Array):
+        return value
+    return np.array(value.astype("float32") if value.dtype == jnp.bfloat16 else value)
+
+
+def _weighted(output: Any, cotangent: Array) -> Any:
+    weights = jnp.asarray(cotangent)
+    if jnp.iscomplexobj(output):
+        return (output.real * weights).sum() + (output.imag * weights).sum()
+    return (output * weights).sum()
+
+
+def _modules(network: Any) -> list[tuple[str, Any]]:
+    return list(paths.modules(network)) if isinstance(network, nnx.Module) else []
+
+
+def _variables(network: Any) -> list[tuple[str, Any]]:
+    return list(paths.variables(network)) if isinstance(network, nnx.Module) else []

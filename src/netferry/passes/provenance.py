@@ -1,0 +1,219 @@
+"""Where the channels of a tensor come from: the layers that were told how many to give, as what they were told."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from netferry.ops import registry
+from netferry.ops.lowering import substitute
+from netferry.pivot.copying import copied
+from netferry.pivot.facts import Event, Tensor
+from netferry.pivot.nodes import Op, constant
+
+OUTPUTS = ("out_channels", "out_features", "hidden_size", "embedding_dim")
+"""Attributes that say how many channels a layer gives."""
+Terms = tuple[int, ...]
+"""The layers whose channels a tensor has, one behind the other; empty where that is not known."""
+Chain = tuple[Any, ...]
+"""The calls within which something was done, outermost first, its own last."""
+_FOLDED = {ast.Add: int.__add__, ast.Mult: int.__mul__, ast.Sub: int.__sub__, ast.FloorDiv: int.__floordiv__}
+
+
+class Provenance:
+    """Traces tensors back to the layers that gave them their channels."""
+
+    def __init__(self, recording: Any, channels_last: bool) -> None:
+        self.recording = recording
+        self.axis = -1 if channels_last else 1
+        self.ops: dict[int, tuple[Op, list[ast.AST]]] = {}
+        """Site -> the layer made there, and the functions and loops around it."""
+        self.calls: dict[int, ast.Call] = {}
+        self.functions: dict[str, ast.FunctionDef] = {}
+        self.widths: dict[int, int] = {}
+        self.terms: dict[int, Terms] = {}
+        self.order = {identity: position for position, identity in enumerate(recording.constructed)}
+        for event in recording.events:
+            self._trace(event)
+
+    def _trace(self, event: Event) -> None:
+        result = next(tensors(event.result), None)
+        if result is None or not result.shape or result.identity in self.terms:
+            return
+        if event.instance is not None and _gives(event.path):
+            self.widths[event.instance] = self._width(result)
+            self.terms[result.identity] = (event.instance,)
+            return
+        operands = [t for t in tensors([*event.args, *event.kwargs.values()]) if t.shape]
+        if any(t.identity == result.identity for t in operands):
+            return
+        parts = [self.terms.get(t.identity, ()) for t in operands]
+        if len(operands) > 1 and sum(map(self._width, operands)) == self._width(result):
+            self.terms[result.identity] = tuple(i for part in parts for i in part) if all(parts) else ()
+            return
+        same = (p for t, p in zip(operands, parts, strict=True) if p and self._width(t) == self._width(result))
+        self.terms[result.identity] = next(same, ())
+
+    def _width(self, tensor: Tensor) -> int:
+        return tensor.shape[self.axis if len(tensor.shape) > 2 else -1]
+
+    # -- as expressions ------------------------------------------------------------------------------------------
+
+    def expression(self, terms: Terms, chain: Chain, at: int, *, earlier: bool = False) -> ast.expr | None:
+        """The channels of ``terms`` in the words of the body that the chain ends in; ``at``: who needs them.
+
+        ``earlier``: as of the end of the round of the loop before.
+        """
+        parts = [self._term(i, chain, at, earlier) for i in terms]
+        known = [p for p in parts if p is not None]
+        return total(known) if known and len(known) == len(parts) else None
+
+    def _term(self, instance: int, chain: Chain, at: int, earlier: bool) -> ast.expr | None:
+        theirs = self.recording.chains.get(instance, ())
+        start = runner(chain) + 1
+        if not chain or [k.serial for k in theirs[:start]] != [k.serial for k in chain[:start]]:
+            return None
+        inside = [i for i, link in enumerate(theirs) if i >= start and link.body == chain[-1].body]
+        if not inside:
+            return None
+        last = inside[-1]
+        made_at = theirs[last].node
+        if last == len(theirs) - 1:
+            return self._told(instance, at, earlier)
+        found = self._through(instance, theirs[: last + 2], made_at)
+        return constant(self.widths[instance]) if found is None else found
+
+    def _told(self, instance: int, at: int, earlier: bool) -> ast.expr | None:
+        """What a layer of the same body was told to give, where the words still mean the same."""
+        op, scopes = self.ops.get(self.recording.constructed.get(instance, -1), (None, []))
+        given = _given(op) if op is not None else None
+        if given is None:
+            return constant(self.widths[instance]) if instance in self.widths and op is not None else None
+        if any(isinstance(n, ast.Constant) and isinstance(n.value, float) for n in ast.walk(given)):
+            return None
+        loop = next((s for s in reversed(scopes) if isinstance(s, ast.For)), None)
+        changing = _stored([loop], ()) if loop is not None else set()
+        names = _names(given)
+        if names & changing and not earlier and self._is_later_round(instance, at, scopes):
+            return None
+        function = next((s for s in reversed(scopes) if isinstance(s, ast.FunctionDef)), None)
+        line = getattr(op, "lineno", 0)
+        if function is not None and any(n.id in names and n.lineno >= line for n in _stores(function)):
+            return None
+        return copied(given)  # type: ignore[no-any-return]
+
+    def _is_later_round(self, instance: int, at: int, scopes: Sequence[ast.AST]) -> bool:
+        """Whether the loop around a layer has begun another round, or ended, before the site that needs it."""
+        site = self.recording.constructed[instance]
+        _, others = self.ops.get(at, (None, []))
+        loop = next((s for s in reversed(scopes) if isinstance(s, ast.For)), None)
+        return loop not in others or site > at
+
+    def _through(self, instance: int, chain: Chain, site: int) -> ast.expr | None:
+        """What a layer made in a called function was told, in the words of the caller."""
+        inner = self._term(instance, chain, -1, earlier=False)
+        call = self.calls.get(site)
+        names = {getattr(c, "__name__", "") for c in self.recording.callees.get(site, ())}
+        function = self.functions.get(names.pop()) if len(names) == 1 else None
+        if inner is None or call is None or function is None:
+            return None
+        given = arguments(function, call)
+        if any(n not in given for n in _names(inner)) or _names(inner) & set(_counts(function, parameters=False)):
+            return None
+        return folded(substitute(inner, {n: copied(given[n]) for n in _names(inner)}))
+
+
+def runner(chain: Chain) -> int:
+    """Where in a chain the call is that runs the body at its end; -1 where none does."""
+    if not chain:
+        return -1
+    return next((i for i in range(len(chain) - 2, -1, -1) if chain[i].body != chain[-1].body), -1)
+
+
+def arguments(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
+    """What a call gives for the parameters of a function, defaults included."""
+    names = [a.arg for a in function.args.args]
+    found: dict[str, ast.expr] = dict(zip(reversed(names), reversed(function.args.defaults), strict=False))
+    only = zip([a.arg for a in function.args.kwonlyargs], function.args.kw_defaults, strict=True)
+    found |= {name: default for name, default in only if default is not None}
+    if any(isinstance(a, ast.Starred) for a in call.args) or any(k.arg is None for k in call.keywords):
+        return {}
+    return found | dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+
+
+def total(parts: Sequence[ast.expr]) -> ast.expr:
+    """The sum of expressions, equal ones counted and numbers added up."""
+    number = sum(p.value for p in parts if isinstance(p, ast.Constant))
+    counted: dict[str, tuple[int, ast.expr]] = {}
+    for part in (p for p in parts if not isinstance(p, ast.Constant)):
+        text = ast.unparse(part)
+        counted[text] = (counted.get(text, (0, part))[0] + 1, part)
+    made = [p if n == 1 else ast.BinOp(constant(n), ast.Mult(), p) for n, p in counted.values()]
+    if number or not made:
+        made.append(constant(number))
+    whole = made[0]
+    for part in made[1:]:
+        whole = ast.BinOp(whole, ast.Add(), part)
+    return whole
+
+
+def folded(node: ast.expr) -> ast.expr:
+    """An expression with what is known of it computed."""
+
+    class Fold(ast.NodeTransformer):
+        def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+            self.generic_visit(node)
+            match node:
+                case ast.BinOp(left=ast.Constant(value=int(a)), op=op, right=ast.Constant(value=int(b))):
+                    if type(op) in _FOLDED and (b or not isinstance(op, ast.FloorDiv)):
+                        return constant(_FOLDED[type(op)](a, b))
+            return node
+
+    made: ast.expr = Fold().visit(copied(node))
+    return made
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in a value, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tensors(item)
+
+
+def _gives(path: str) -> bool:
+    return any(s.layer and any(a.name in OUTPUTS for a in op.attributes) for op, s in registry.find(path))
+
+
+def _given(op: Op) -> ast.expr | None:
+    found = (op.attribute(name) for name in OUTPUTS)
+    return next((g for g in found if g is not None), None)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _counts(function: ast.FunctionDef, *, parameters: bool = True) -> dict[str, int]:
+    """How often a function binds each name."""
+    found: dict[str, int] = {}
+    for node in ast.walk(function):
+        name = node.arg if isinstance(node, ast.arg) and parameters else None
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        if name is not None:
+            found[name] = found.get(name, 0) + 1
+    return found
+
+
+def _stores(tree: ast.AST) -> Iterator[ast.Name]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and hasattr(node, "lineno"):
+            yield node
+
+
+def _stored(trees: Iterable[ast.AST], without: Iterable[str]) -> set[str]:
+    found = {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return found - set(without)
