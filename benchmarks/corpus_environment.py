@@ -20,7 +20,7 @@ QUIET = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-FRAMEWORKS = ("numpy", "torch", "tensorflow", "keras")
+FRAMEWORKS = ("numpy", "torch", "tensorflow", "keras", "jax", "flax.nnx")
 
 # Declared by the compiled parts of these packages; their models only need the declarations.
 _SCHEMAS = {
@@ -35,7 +35,7 @@ def preload(frameworks: tuple[str, ...] = FRAMEWORKS) -> None:
     warnings.filterwarnings("ignore", message=".*fork.*", category=DeprecationWarning)
     with _silence():
         for name in frameworks:
-            if importlib.util.find_spec(name):
+            if importlib.util.find_spec(name.partition(".")[0]):
                 importlib.import_module(name)
         list(importlib.import_module("netferry.ops.registry").all_ops())
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks import corpus_call
 
-_OF_ONE_ARGUMENT = frozenset({"functional", "sequential", "subclass", "subclass(Layer)"})
+_OF_ONE_ARGUMENT = frozenset({"subclass", "subclass(Layer)"})
 """Styles of networks whose inputs, if they are several, are given as one list."""
 _PLACE = re.compile(r"\{([^}]+)\}/(.*)")
 

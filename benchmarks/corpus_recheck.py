@@ -6,11 +6,9 @@ Only the weight map and the layout conversions of the migration are used; state,
 from __future__ import annotations
 
 import ast
-import contextlib
 import importlib.util
-import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +19,7 @@ import numpy as np
 from benchmarks import corpus_source
 from benchmarks.corpus_environment import seed
 from benchmarks.corpus_manifest import Row
+from benchmarks.corpus_sides import SIDES, Given, mapped
 
 SEED = 20_231
 TOLERANCE = 1e-6
@@ -34,13 +33,14 @@ class Disagreement(Exception):
 def recheck(row: Row, migration: Any, file: Path) -> float:
     """The largest difference relative to the largest output; raises :class:`Disagreement` above the tolerance."""
     _assert_standalone(file)
-    source = _source(row)
-    positional, keyword = corpus_source.arguments(row, SEED)
-    expected = [_numpy(leaf) for leaf in corpus_source.flatten(_run_source(source, positional, keyword))]
+    given = _wide(corpus_source.arguments(row, SEED))
+    framework = migration.reading.framework
+    source = _source(row, framework, given)
+    expected = [_numpy(leaf) for leaf in corpus_source.flatten(SIDES[framework].run(source, given))]
     with _hidden("netferry"):
         module = _load(file)
     target = _target(migration, module)
-    found = _run_target(migration, source, target, positional, keyword)
+    found = _run_target(migration, source, target, given)
     if row.stochastic:
         return 0.0
     return _difference(expected, found)
@@ -76,38 +76,27 @@ def _load(file: Path) -> ModuleType:
     return module
 
 
-def _source(row: Row) -> Any:
-    """The source network in float64 and eval mode, with a state of its own in every array."""
-    import torch
-
-    torch.set_default_dtype(torch.float64)
+def _source(row: Row, framework: str, given: Given) -> Any:
+    """The source network with a state of its own in every array."""
     seed(SEED)
-    network = corpus_source.evaluated(corpus_source.build(row).double())
-    generator = torch.Generator().manual_seed(SEED)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            scale = parameter.abs().mean().clamp(min=0.05)
-            parameter.add_(0.3 * scale * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
-        for name, buffer in network.named_buffers():
-            if name.endswith("running_mean"):
-                buffer.add_(0.2 * torch.randn(buffer.shape, generator=generator, dtype=buffer.dtype))
-            elif name.endswith("running_var"):
-                buffer.mul_(0.5 + torch.rand(buffer.shape, generator=generator, dtype=buffer.dtype))
+    side = SIDES[framework]
+    network = side.build(lambda: corpus_source.build(row))
+    side.ready(network, given)
+    side.stir(network, given, SEED)
     return network
 
 
-def _run_source(network: Any, positional: list[Any], keyword: dict[str, Any]) -> Any:
-    import torch
-
-    args = corpus_source.as_tensors(_wide(positional))
-    kwargs = {k: corpus_source.as_tensors(_wide(v)) for k, v in keyword.items()}
-    with torch.no_grad():
-        return network(*args, **kwargs)
+def _target(migration: Any, module: ModuleType) -> Any:
+    """The generated network."""
+    seed(SEED + 1)
+    names = dict(vars(module))
+    exec("\n".join(migration.written.call_imports), names)
+    return SIDES[migration.to].build(lambda: eval(migration.written.call, names))
 
 
 def _wide(value: Any) -> Any:
     """Floating-point arrays in float64, also inside containers."""
-    return _mapped(value, _widened)
+    return mapped(value, _widened)
 
 
 def _widened(value: Any) -> Any:
@@ -116,42 +105,17 @@ def _widened(value: Any) -> Any:
     return value.double() if value.is_floating_point() else value
 
 
-def _target(migration: Any, module: ModuleType) -> Any:
-    """The generated network in float64."""
-    import keras
-
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")  # A policy chosen earlier in the process would outlive the type above.
-    seed(SEED + 1)
-    names = dict(vars(module))
-    exec("\n".join(migration.written.call_imports), names)
-    return eval(migration.written.call, names)
-
-
-def _run_target(
-    migration: Any, source: Any, target: Any, positional: list[Any], keyword: dict[str, Any]
-) -> list[np.ndarray[Any, Any]]:
+def _run_target(migration: Any, source: Any, target: Any, given: Given) -> list[np.ndarray[Any, Any]]:
     """Outputs of the target with the source's weights, in the source's layout."""
-    given = ([_wide(v) for v in positional], {k: _wide(v) for k, v in keyword.items()})
     leaves: list[np.ndarray[Any, Any]] = []
-    _mapped(given, leaves.append)
+    mapped(given, leaves.append)
     converted = iter(migration.convert_inputs(*(_numpy(leaf) for leaf in leaves)))
-    args, kwargs = _mapped(given, lambda _: _tensor(next(converted)))
-    args, kwargs = _plain_by_name(target, args, kwargs)
-    target(*args, **kwargs)  # creates the weights
-    with contextlib.suppress(Exception):
-        target(*args, training=True, **kwargs)  # creates those of parts that only training reaches
+    own = mapped(given, lambda _: np.asarray(next(converted)))
+    side = SIDES[migration.to]
+    side.ready(target, own)
     migration.transfer(source, target)
-    output = target(*args, training=False, **kwargs)
-    leaves = [_numpy(leaf) for leaf in corpus_source.flatten(output)]
+    leaves = [_numpy(leaf) for leaf in corpus_source.flatten(side.run(target, own))]
     return [np.asarray(v) for v in migration.convert_outputs(*leaves)]
-
-
-def _plain_by_name(target: Any, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-    """Keras takes only tensors by position: from the first plain value on, arguments go by name."""
-    first = next((i for i, a in enumerate(args) if isinstance(a, bool | int | float | str)), len(args))
-    names = list(inspect.signature(target.call).parameters)[first:]
-    return args[:first], dict(zip(names, args[first:], strict=False)) | kwargs
 
 
 def _numpy(value: Any) -> np.ndarray[Any, Any]:
@@ -159,21 +123,6 @@ def _numpy(value: Any) -> np.ndarray[Any, Any]:
         value = value.detach()
         value = value.to_dense() if value.is_sparse else value
     return np.asarray(value)
-
-
-def _mapped(value: Any, change: Callable[[Any], Any]) -> Any:
-    """The same containers with every array in them changed."""
-    if isinstance(value, dict):
-        return {k: _mapped(v, change) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_mapped(v, change) for v in value)
-    return change(value) if hasattr(value, "dtype") else value
-
-
-def _tensor(value: np.ndarray[Any, Any]) -> Any:
-    import keras
-
-    return keras.ops.convert_to_tensor(value)
 
 
 def _difference(expected: list[np.ndarray[Any, Any]], found: list[np.ndarray[Any, Any]]) -> float:

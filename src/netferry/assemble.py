@@ -178,7 +178,8 @@ class Assembler:
             return self.modules[name].reader
         loaded = self.observation.modules.get(name)
         namespace: Mapping[str, Any] = vars(loaded) if loaded is not None else {}
-        return Reader(self.conventions, self.observation.recording, self.project.file(name), namespace, self.counts)
+        file, owns = self.project.file(name), self.project.owns
+        return Reader(self.conventions, self.observation.recording, file, namespace, self.counts, owns)
 
     def _aliases(self, file: SourceFile, index: Index) -> dict[str, tuple[str, str]]:
         found: dict[str, tuple[str, str]] = {}
@@ -187,7 +188,7 @@ class Assembler:
                 origin = file.absolute(statement)
                 for alias in statement.names:
                     local = alias.asname or alias.name
-                    if self.project.owns(f"{origin}.{alias.name}"):
+                    if self.project.submodule(origin, alias.name):
                         found[local] = (f"{origin}.{alias.name}", "")
                     elif self.project.owns(origin) and alias.name != "*":
                         found[local] = (origin, alias.name)

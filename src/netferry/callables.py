@@ -10,6 +10,7 @@ arguments, and the value is an adapter: a function of the output file with these
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -80,6 +81,7 @@ def adapted(program: Program, native: Callable[[Op], str | None]) -> dict[Key, U
     """
     found = list(places(program))
     keys = {k for p in found if p.mixed or _differ(p, native) for k in p.keys} | _compared(program)
+    keys |= _taken_apart(program)
     while more := {k for p in found if p.keys & keys for k in p.keys} - keys:
         keys |= more
     return {key: _uses(key, found) for key in keys}
@@ -95,6 +97,16 @@ def _compared(program: Program) -> set[Key]:
     compared = [n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.Compare)]
     references = [r for c in compared for r in ast.walk(c) if isinstance(r, Reference) and not r.kind]
     return {(op.name, spelling.layer) for r in references for op, spelling in registry.find(r.path)[:1]}
+
+
+def _taken_apart(program: Program) -> set[Key]:
+    """What stands in a ``partial`` where code reads such a one's keywords, which are the source's."""
+    values = program.facts.values if program.facts is not None else {}
+    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    read = (n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr in ("func", "keywords"))
+    if not any(isinstance(v, functools.partial) for owner in read for v in values.get(getattr(owner, "nf_id", -1), ())):
+        return set()
+    return {key_of(op) for n in nodes for op in getattr(n, "nf_partial", ())}
 
 
 def _uses(key: Key, found: Iterable[Place]) -> Uses:

@@ -36,6 +36,9 @@ class Calls:
             return self._unobserved(node)
         paths = list(dict.fromkeys(self._path(c) for c in callees))
         if paths == [None]:
+            if all(map(self.reader.is_left_out, callees)):
+                hint = "copy its definition into the source"
+                return self.reader.hole(node, f"{ast.unparse(node.func)} is not read along with the source", hint)
             plain = self.reader.conventions.plain_call(self.reader, node, callees)
             if plain is not None:
                 return ast.copy_location(plain, node)
@@ -367,6 +370,9 @@ class Calls:
         if named is not MISSING:
             path = self.reader.conventions.path(named)
             if path is None:
+                plain = self.reader.conventions.plain_call(self.reader, node, [named])
+                if plain is not None:
+                    return ast.copy_location(plain, node)
                 self._mark_partial(node, [named])
                 self.reader.generic_visit(node)
                 return node

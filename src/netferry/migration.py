@@ -20,7 +20,7 @@ from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
-from netferry.passes import caches, ranges, sizes, unit_axes
+from netferry.passes import caches, fold_padding, ranges, sizes, unit_axes, unused
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.orders import between, is_identity
@@ -289,12 +289,14 @@ def migrate(
         native = between(frameworks.get(reading.framework).channels_last, frameworks.get(to).channels_last)
         found = solve(reading.observation.recording, keep_interface=layout == "source", native=native)
         program = reading.program.copy()
-        if not frameworks.get(to).explicit_sizes:
+        unused.drop(program)
+        if frameworks.get(to).traced:
             caches.dissolve(program)
         program = apply_layout(program, found)
         if frameworks.get(to).explicit_sizes:
             sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
             unit_axes.simplify(program)
+            fold_padding.fold(program)
             program = lift(program)
         promote(program)
         ranges.mark(program)

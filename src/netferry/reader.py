@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from netferry.calls import Calls
@@ -16,7 +16,7 @@ from netferry.ops.binding import bind
 from netferry.owned import owned
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Note, NoteSeverity, Site, Tensor
-from netferry.pivot.nodes import Hole, Op, Reference
+from netferry.pivot.nodes import Hole, Op, Reference, constant
 from netferry.slicing import sliced
 
 _ITERATING = frozenset({"len", "list", "tuple", "enumerate", "zip", "reversed", "iter", "map", "filter", "sum"})
@@ -26,14 +26,16 @@ class Reader(ast.NodeTransformer):
     """Reads one file's definitions; framework calls become op nodes."""
 
     def __init__(
-        self, conventions: Conventions, facts: Any, file: Any, namespace: Mapping[str, Any], counts: Counts
-    ) -> None:
+        self, conventions: Conventions, facts: Any, file: Any, namespace: Mapping[str, Any], counts: Counts,
+        owns: Callable[[str], bool] = lambda module: True,
+    ) -> None:  # fmt: skip
         self.conventions = conventions
         self.facts = facts
         self.calls = Calls(self)
         self.file = file
         self.namespace = namespace
         self.counts = counts
+        self._owns = owns
         self.class_name = ""
         self.bases: list[Any] = []
         """What the class being read extends, as far as it is known without running anything."""
@@ -228,10 +230,24 @@ class Reader(ast.NodeTransformer):
             return Reference("typing.Any", "Any", self.site(node))
         path = self.conventions.path(value)
         if path is None:
-            return None
+            return self._left_out(node) if self.is_left_out(value) else None
         kind = self.conventions.annotation(value) or ("test" if self._testing else "")
         made = Reference(path, kind, self.site(node))
         return ast.copy_location(made, node)
+
+    def is_left_out(self, value: Any) -> bool:
+        """Whether a class belongs to a library of the source framework that is not read along with the source."""
+        module = getattr(value, "__module__", None) or ""
+        libraries = self.conventions.libraries
+        return isinstance(value, type) and module.partition(".")[0] in libraries and not self._owns(module)
+
+    def _left_out(self, node: ast.expr) -> ast.expr:
+        """No instance of such a class can come up elsewhere."""
+        if self._testing:
+            return ast.Tuple([], ast.Load())
+        text = f"{ast.unparse(node)} is not read along with the source: None stands for it"
+        self.note(node, text, "NF033", "warning")
+        return constant(None)
 
     # -- statements ----------------------------------------------------------------------------------------------
 

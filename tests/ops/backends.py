@@ -53,11 +53,15 @@ class Torch:
 
     def array(self, value: Any) -> Array:
         """The NumPy array of a result."""
-        return value.detach().numpy() if isinstance(value, self._torch.Tensor) else np.asarray(value)
+        return value.detach().resolve_conj().numpy() if isinstance(value, self._torch.Tensor) else np.asarray(value)
 
     def build(self, layer: Any, call: Callable[[], Any]) -> Any:
         """Make the layer ready to load parameters; returns it."""
         return layer.double().eval()
+
+    def parts(self, layer: Any) -> list[Any]:
+        """The layer and those within it."""
+        return list(layer.modules())
 
     def parameter(self, layer: Any, path: str) -> Any:
         """A parameter or buffer of a layer by its dotted path."""
@@ -120,6 +124,10 @@ class Keras:
         """Let the first call create the variables."""
         call()
         return layer
+
+    def parts(self, layer: Any) -> list[Any]:
+        """The layer and those within it."""
+        return list(layer._flatten_layers()) if hasattr(layer, "_flatten_layers") else [layer]
 
     def parameter(self, layer: Any, path: str) -> Any:
         """A variable of a layer by its dotted path."""
@@ -189,7 +197,93 @@ class Keras:
         return [self.array(r) for r in results], [np.asarray(g) for g in found]
 
 
+class Flax:
+    """Flax NNX; layers are made with the free name ``rngs``, and evaluated without dropout."""
+
+    def __init__(self) -> None:
+        import flax.nnx
+        import jax
+
+        self._jax = jax
+        self._nnx = flax.nnx
+        self.names: dict[str, Any] = {
+            "flax": flax, "jax": jax, "functools": functools, "math": math, "np": np, "rngs": flax.nnx.Rngs(0)
+        }  # fmt: skip
+
+    def tensor(self, array: Array) -> Any:
+        """An array of JAX."""
+        return self._jax.numpy.asarray(array)
+
+    def array(self, value: Any) -> Array:
+        """The NumPy array of a result."""
+        return np.asarray(value)
+
+    def build(self, layer: Any, call: Callable[[], Any]) -> Any:
+        """Variables in double precision; functions stand for layers that have none."""
+        if isinstance(layer, self._nnx.Module):
+            for variable in self._variables(layer):
+                value = variable[...]
+                if self._floats(value):
+                    variable.set_value(value.astype("float64"))
+            layer.eval()
+        return layer
+
+    def _variables(self, layer: Any) -> list[Any]:
+        return [v for _, v in self._nnx.iter_graph(layer) if isinstance(v, self._nnx.Variable)]
+
+    def _floats(self, value: Any) -> bool:
+        return hasattr(value, "dtype") and bool(self._jax.numpy.issubdtype(value.dtype, self._jax.numpy.floating))
+
+    def parts(self, layer: Any) -> list[Any]:
+        """The layer and those within it."""
+        return [m for _, m in self._nnx.iter_modules(layer)] if isinstance(layer, self._nnx.Module) else [layer]
+
+    def parameter(self, layer: Any, path: str) -> Any:
+        """A variable of a layer by its dotted path."""
+        return at_path(layer, path)
+
+    def assign(self, parameter: Any, array: Array) -> None:
+        """Load values."""
+        parameter.set_value(self.tensor(array))
+
+    def run(
+        self, function: Callable[..., Any], arrays: Sequence[Array], layer: Any, parameters: Sequence[Any], draw: Any
+    ) -> tuple[list[Array], list[Array | None] | None]:
+        """Results, and gradients of their random weighting: operands first, then parameters."""
+        tensors = [self.tensor(a) for a in arrays]
+        places = [i for i, a in enumerate(arrays) if is_float(a)]
+        trained = [p for p in parameters if isinstance(p, self._nnx.Param)]
+        if draw is None or not (places or trained):
+            return [self.array(r) for r in flat(function(tensors))], None
+
+        module = layer.object if isinstance(getattr(layer, "object", None), self._nnx.Module) else None
+        graph, trainable, rest = self._nnx.split(module, self._nnx.Param, ...) if module is not None else ((), {}, {})
+
+        def forward(leaves: list[Any], trainable: Any) -> Any:
+            given = list(tensors)
+            for place, leaf in zip(places, leaves, strict=True):
+                given[place] = leaf
+            if module is not None:
+                layer.object = self._nnx.merge(graph, trainable, rest)
+            results = flat(function(given))
+            parts = [(r * draw(i, tuple(r.shape))).sum() for i, r in enumerate(results) if self._floats(r)]
+            return (sum(parts) if parts else 0.0), results
+
+        take = self._jax.grad(forward, argnums=(0, 1), has_aux=True, allow_int=True)
+        (operands, by_parameter), results = take([tensors[i] for i in places], trainable)
+        if module is not None:
+            layer.object = module
+        found = [*operands, *(self._gradient(module, p, by_parameter) for p in trained)]
+        return [self.array(r) for r in results], [np.asarray(g) for g in found]
+
+    def _gradient(self, module: Any, parameter: Any, gradients: Any) -> Any:
+        path = next(path for path, member in self._nnx.iter_graph(module) if member is parameter)
+        return dict(self._nnx.to_flat_state(gradients))[path][...]
+
+
 @functools.cache
 def backend(framework: str) -> Any:
     """The adaptor of a framework."""
+    if framework == "flax":
+        return Flax()
     return Torch() if framework == "torch" else Keras(framework)

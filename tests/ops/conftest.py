@@ -9,6 +9,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def in_double_precision() -> Iterator[None]:
+    import jax
     import keras
     import torch
 
@@ -16,7 +17,8 @@ def in_double_precision() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    yield
+    with jax.enable_x64(True):
+        yield
     torch.set_default_dtype(before[0])
     keras.config.set_floatx(before[1])
     keras.config.set_dtype_policy(before[2])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from netferry.frameworks import FUNCTIONS_ARE_LAYERS
 from netferry.ops import registry
 from netferry.ops.core import REQUIRED, Case, Ints, OpDef, Spelling
 from netferry.ops.lowering import choose, lower_expression
@@ -22,9 +23,9 @@ from netferry.pivot.nodes import Op, constant, is_literal, literal
 from netferry.weights.rearrange import Spec, from_framework, to_framework
 from tests.ops.backends import BACKEND, Array, backend, flat, is_float
 
-CHANNELS_LAST = ("tensorflow", "keras")
-TARGETS = ("tensorflow", "keras")
-ON_TENSORFLOW_ONLY = ("tensorflow", "torch")
+CHANNELS_LAST = ("tensorflow", "keras", "flax")
+TARGETS = ("tensorflow", "keras", "flax")
+ON_TENSORFLOW_ONLY = ("tensorflow", "torch", "flax")
 """Frameworks that need no second run when the Keras backend is another."""
 
 
@@ -50,10 +51,17 @@ def trials(ops: Sequence[OpDef], frameworks: Sequence[str] = ("torch", *TARGETS)
         for framework in frameworks:
             if BACKEND != "tensorflow" and framework in ON_TENSORFLOW_ONLY:
                 continue
-            forms = sorted({s.layer for s in op.spellings.get(framework, ()) if s.write})
-            for layer in forms:
+            for layer in forms(op, framework):
                 for number, case in enumerate(op.cases):
                     yield Trial(op, framework, layer, case, number)
+
+
+def forms(op: OpDef, framework: str) -> list[bool]:
+    """Whether a framework writes an op as a call, as a layer, or as both; functions may stand for layers."""
+    found = {s.layer for s in op.spellings.get(framework, ()) if s.write}
+    if found and framework in FUNCTIONS_ARE_LAYERS and any(s.layer for s in op.spellings.get("torch", ())):
+        found.add(True)
+    return sorted(found)
 
 
 class Draw:
@@ -198,12 +206,12 @@ class Layer:
         self.specs = op.specs(self.spelling, _literals(written)) if self.layouts else {}
         known = op.values(_literals(written))
         self.sizes = {factor: int(known[name]) for factor, name in op.sizes.items()}
-        called = choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op else None
+        called = choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op and written.layer else None
         order = {n: c.attribute for n in called.parsed_call.names if (c := called.conversion(n))} if called else {}
         self.names = order or {p.name: p.name for p in trial.op.operands}
         arrays = prepared(trial)
         self.object = self.framework.build(self.object, lambda: self(_grouped(trial, arrays, self.framework.tensor)))
-        self.owner = _owner(self.object, self.spelling)
+        self.owner = _owner(self.framework, self.object, self.spelling)
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Call by position up to the first operand that is left out, by keyword after it."""
@@ -226,11 +234,10 @@ def _layouts(node: Op) -> Mapping[str, str]:
     return registry.get(node.name).layouts(_literals(node))
 
 
-def _owner(layer: Any, spelling: Spelling) -> Any:
+def _owner(framework: Any, layer: Any, spelling: Spelling) -> Any:
     """The layer that holds the parameters: itself, or the one of the spelling's class inside a sequence."""
     name = spelling.path.rpartition(".")[2]
-    inside = getattr(layer, "_flatten_layers", lambda: [layer])()
-    return next((part for part in inside if type(part).__name__ == name), layer)
+    return next((part for part in framework.parts(layer) if type(part).__name__ == name), layer)
 
 
 _precision = ["float64"]
@@ -355,7 +362,7 @@ def _canonical_gradients(layer: Layer | None, variables: dict[str, Any], found: 
     """Gradients by canonical parameter; every member of a sum has the gradient of the sum."""
     if layer is None:
         return {}
-    trained = [p for p, v in variables.items() if getattr(v, "requires_grad", getattr(v, "trainable", False))]
+    trained = [p for p, v in variables.items() if _is_trained(v)]
     made: dict[str, Array] = {}
     for path, gradient in zip(trained, found, strict=True):
         if gradient is None:
@@ -366,6 +373,12 @@ def _canonical_gradients(layer: Layer | None, variables: dict[str, Any], found: 
             source = name if spec.combine != "sum" else spec.names[0]
             made[name] = recipes[source]({path: gradient})
     return made
+
+
+def _is_trained(variable: Any) -> bool:
+    if type(variable).__module__.startswith("flax"):
+        return type(variable).__name__ == "Param"
+    return bool(getattr(variable, "requires_grad", getattr(variable, "trainable", False)))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -405,7 +418,7 @@ def check(trial: Trial) -> None:
     """Run a trial and compare results with the reference and gradients with PyTorch's."""
     tolerance = trial.op.tolerance[0]
     # JAX compiles every primitive of a backward pass anew, so there one case of an op stands for all.
-    worthwhile = BACKEND != "jax" or trial.number == 0
+    worthwhile = (BACKEND != "jax" and trial.framework != "flax") or trial.number == 0
     wants_gradients = (
         trial.case.gradients and worthwhile and trial.framework != "torch" and trial.op.reference is not None
     )

@@ -78,6 +78,9 @@ def call_of(op: OpDef, spelling: Spelling, case: Case) -> Call | None:
             return None
     values: dict[str, ast.expr] = {}
     for parameter in spelling.parsed.parameters:
+        if parameter.name in spelling.fixed and spelling.fixed[parameter.name] != parameter.default:
+            values[parameter.name] = constant(spelling.fixed[parameter.name])
+            continue
         conversion = spelling.conversion(parameter.name)
         if conversion is None:
             continue

@@ -7,6 +7,7 @@ from typing import Any
 
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED
+from netferry.ops.lowering import is_simple
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 
@@ -51,6 +52,23 @@ def observed(node: Op, name: str) -> list[Any]:
                 if conversion is not None and conversion.attribute == name:
                     found.append(value)
     return found
+
+
+def numbers(node: Op, name: str, n: int) -> list[ast.expr] | None:
+    """An expression per axis: of a display, of one number for all, of a variable whose kind the run told; else None."""
+    given = node.attribute(name)
+    if given is None:
+        return None if known(node, name) is None else each(constant(known(node, name)), n)
+    if isinstance(given, ast.Constant) and given.value is None:
+        return None
+    if isinstance(given, ast.Tuple | ast.List | ast.Constant):
+        return each(given, n)
+    seen = observed(node, name)
+    if seen and all(isinstance(v, int) for v in seen):
+        return [given] * n
+    if seen and is_simple(given) and all(isinstance(v, list | tuple) and len(v) == n for v in seen):
+        return [ast.Subscript(given, constant(i), ast.Load()) for i in range(n)]
+    return None
 
 
 def sequence(node: Op, *layers: Op) -> Op:

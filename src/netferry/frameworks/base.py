@@ -121,6 +121,9 @@ class Runtime(Protocol):
     def disable_dropout(self, network: Any) -> None:
         """Set every dropout rate of the network to zero."""
 
+    def settle(self, network: Any, arguments: Arguments, random: np.random.Generator) -> None:
+        """Bring running statistics near those that the data have where they are used."""
+
     def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
         """How a training step changes each running variance (which it does)."""
 

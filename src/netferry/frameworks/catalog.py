@@ -25,6 +25,9 @@ class Framework:
     explicit_sizes: bool = False
     """Whether its layers must be told the sizes of what they are called with."""
 
+    traced: bool = True
+    """Whether calls are traced into graphs, so that they must not keep tensors for the next one."""
+
     def _load(self, module: str) -> Any:
         require(self.module, self.title, self.extra)
         return importlib.import_module(f"{__package__}.{self.package}.{module}")
@@ -54,7 +57,7 @@ class Framework:
 
 
 _FRAMEWORKS = {
-    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True),
+    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True, traced=False),
     "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True),
     "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
     "flax": Framework("flax", "Flax NNX", "flax", "flax", "flax", channels_last=True, explicit_sizes=True),

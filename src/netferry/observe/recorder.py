@@ -95,6 +95,8 @@ class Recording:
     """Instance -> the calls within which it was made, outermost first, the one that made it last."""
     within: dict[int, list[tuple[Link, ...]]] = field(default_factory=dict)
     """Node of a number read from a name or a sequence -> the calls within which it was, each time."""
+    given: dict[int, dict[str, int]] = field(default_factory=dict)
+    """Number of a call of the user's function -> the numbers it was given by name, also by the function that made it."""
     labels: dict[int, Any] = field(default_factory=dict)
     """Node that makes a layer -> the expression of the name that the source gives it."""
     executed: set[int] = field(default_factory=set)
@@ -118,6 +120,8 @@ class Recorder:
         self._calls = 0
         self._stack: list[_Frame] = []
         self._alive: list[Any] = []
+        self._makers: dict[int, dict[str, int]] = {}
+        """Functions that functions of the user's returned -> the numbers that those were given."""
         self._tensors: dict[int, Tensor] = {}
         self._displays: dict[int, tuple[int, int, Any]] = {}
         """Identity of a list -> where it was first an argument, of which call, and the list (kept, so that it stays)."""
@@ -209,12 +213,29 @@ class Recorder:
             return
         path = self.probe.path(frame.function)
         if path is None:
+            self._numbers(frame, value)
             return
         receiver = getattr(frame.function, "__self__", None)
         args = tuple(frame.args)
         if receiver is not None and not isinstance(receiver, type) and not hasattr(receiver, "__spec__"):
             args = (receiver, *args)
         self.event(frame.node, path, args, frame.kwargs, value)
+
+    def _numbers(self, frame: _Frame, value: Any) -> None:
+        """Remember the numbers that a function of the user's was given."""
+        code = getattr(frame.function, "__code__", None)
+        if code is None:
+            return
+        names = code.co_varnames[: code.co_argcount]
+        defaults = getattr(frame.function, "__defaults__", None) or ()
+        found = dict(zip(reversed(names), reversed(defaults), strict=False))
+        found |= dict(zip(names, frame.args, strict=False)) | frame.kwargs
+        numbers = self._makers.get(id(frame.function), {}) | {n: v for n, v in found.items() if type(v) is int}
+        if numbers:
+            self.recording.given[frame.serial] = numbers
+            if callable(value) and hasattr(value, "__code__"):
+                self._makers[id(value)] = numbers
+                self._alive.append(value)
 
     def _link(self, frame: _Frame) -> Link:
         instance = id(frame.function) if self.probe.is_module(frame.function) else 0

@@ -21,6 +21,7 @@ from netferry.ops.forms import (
     torch_layer,
     torch_method,
 )
+from netferry.ops.jax_forms import jax_call
 from netferry.ops.registry import register
 
 _APPROXIMATE = {"approximate": values("approximate", {False: "none", True: "tanh"})}
@@ -96,6 +97,7 @@ def _activation(
     signature: str = "",
     *attributes: Mapping[str, Any],
     tolerance: tuple[float, str] = _EXACT,
+    flax: Sequence[Spelling] = (),
 ) -> None:
     register(
         OpDef(
@@ -104,11 +106,13 @@ def _activation(
             f"The activation function {name}.",
             layout="elementwise",
             reference=reference,
-            spellings={"torch": torch, "tensorflow": targets[0], "keras": targets[1]},
+            spellings={
+                "torch": torch, "tensorflow": targets[0], "keras": targets[1], **({"flax": flax} if flax else {})
+            },
             cases=[Case({"x": (3, 4, 5)}, given) for given in ({}, *attributes)],
             tolerance=tolerance,
         )
-    )
+    )  # fmt: skip
 
 
 def _layers(name: str, signature: str = "") -> Targets:
@@ -164,6 +168,7 @@ _activation(
     {"negative_slope": 0.2},
     {"negative_slope": 0.3},
     tolerance=_FLOAT32,
+    flax=[jax_call("flax.nnx.leaky_relu", "x, negative_slope=0.01")],
 )
 _activation(
     "elu",
@@ -317,6 +322,7 @@ def _register_plain() -> None:
             torch,
             _with(_by_name(keras_name), [tf_call], [call]),
             tolerance=_FLOAT32 if name in _HARD else _EXACT,
+            flax=[template("{x} - jax.numpy.tanh({x})")] if name == "tanhshrink" else (),
         )
 
 
@@ -324,10 +330,16 @@ _register_plain()
 
 
 def _register_shrinks() -> None:
-    for name, reference, names in (
-        ("hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0), "hardshrink .hardshrink"),
-        ("softshrink", lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), ""),
-    ):
+    for name, reference, names, flax in (
+        (
+            "hardshrink", lambda x, lambd=0.5: np.where(np.abs(x) > lambd, x, 0), "hardshrink .hardshrink",
+            "jax.numpy.where(abs({x}) > {lambd}, {x}, 0)",
+        ),
+        (
+            "softshrink", lambda x, lambd=0.5: np.sign(x) * np.maximum(np.abs(x) - lambd, 0), "",
+            "jax.numpy.sign({x}) * flax.nnx.relu(abs({x}) - {lambd})",
+        ),
+    ):  # fmt: skip
         known = f"{name[:4]}_shrink"
         maps = {"threshold": "lambd"}
         _activation(
@@ -341,6 +353,7 @@ def _register_shrinks() -> None:
             ),
             "lambd=0.5",
             {"lambd": 0.2},
+            flax=[template(flax)],
         )
 
 

@@ -371,10 +371,10 @@ def _own_attention(package: str) -> list[Spelling]:
         Spelling(
             f"{package}.layers.MultiHeadAttention",
             "num_heads, key_dim, value_dim=None, dropout=0.0, use_bias=True, output_shape=None, attention_axes=None, "
-            "flash_attention=None, kernel_initializer='glorot_uniform', bias_initializer='zeros'",
+            "sliding_window=None, flash_attention=None, kernel_initializer='glorot_uniform', bias_initializer='zeros'",
             maps={"use_bias": "bias", "output_shape": "output_size"},
             ignore=("flash_attention", "kernel_initializer", "bias_initializer"),
-            fixed={"attention_axes": None},
+            fixed={"attention_axes": None, "sliding_window": None},
             call="query, value, key=None, *, value_mask=None, attention_mask=None, return_attention_scores=False, "
             "use_causal_mask=False",
             params={

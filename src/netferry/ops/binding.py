@@ -49,6 +49,8 @@ def bind(
     for parameter in spelling.parsed.parameters:
         value = given.get(parameter.name)
         if parameter.name in spelling.fixed:
+            if value is None and not partial and parameter.default not in (REQUIRED, INFERRED):
+                value = constant(parameter.default)
             _check_fixed(spelling, parameter.name, value)
             continue
         conversion = spelling.conversion(parameter.name)

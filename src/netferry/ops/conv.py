@@ -10,7 +10,7 @@ import numpy as np
 
 from netferry.ops.core import Case, Conversion, OpDef, Spelling
 from netferry.ops.forms import supported, template
-from netferry.ops.jax_forms import nnx_layer
+from netferry.ops.jax_forms import nnx_layer, nnx_support
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -142,19 +142,21 @@ def _keras_conv(n: int, package: str) -> list[Spelling]:
     ]
 
 
+_FLAX_NAMES: dict[str, Conversion | str] = {
+    "in_features": "in_channels",
+    "out_features": "out_channels",
+    "strides": "stride",
+    "kernel_dilation": "dilation",
+}
+
+
 def _flax_conv(n: int) -> list[Spelling]:
     return [
         nnx_layer(
             "Conv",
             "in_features, out_features, kernel_size, strides=1, *, padding='SAME', kernel_dilation=1, "
             "feature_group_count=1, use_bias=True",
-            maps={
-                "in_features": "in_channels",
-                "out_features": "out_channels",
-                "strides": "stride",
-                "kernel_dilation": "dilation",
-                "feature_group_count": "groups",
-            },
+            maps={**_FLAX_NAMES, "feature_group_count": "groups"},
             params={"kernel": f"weight: {kernel_axes(n)} I O", "bias": "bias: O"},
             when=_ZEROS,
             positional=3,
@@ -200,6 +202,21 @@ def _register_conv(n: int) -> None:
     )
 
 
+def _flax_function(n: int) -> list[Spelling]:
+    """The general convolution of JAX; its options have a number for each axis."""
+    data, kernel = "N" + "DHW"[3 - n :] + "C", "OI" + "DHW"[3 - n :]
+    return [
+        template(
+            "jax.lax.conv_general_dilated({x}, {weight}, window_strides={stride}, padding={padding}"
+            + (", rhs_dilation={dilation}" if dilated else "")
+            + (", feature_group_count={groups}" if grouped else "")
+            + f", dimension_numbers=('{data}', '{kernel}', '{data}'))",
+            when={**({} if dilated else {"dilation": 1}), **({} if grouped else {"groups": 1})},
+        )
+        for dilated, grouped in product((False, True), repeat=2)
+    ]
+
+
 def _register_conv_function(n: int) -> None:
     perm = (*range(2, n + 2), 1, 0)
     options = "strides={stride}, padding={padding}"
@@ -232,6 +249,7 @@ def _register_conv_function(n: int) -> None:
                     on_ops("tf.keras", "tf.transpose"),
                 ],
                 "keras": [on_ops("keras", "keras.ops.transpose")],
+                "flax": _flax_function(n),
             },
             cases=[
                 Case({"x": shape, "weight": weight}),
@@ -285,6 +303,23 @@ def _depthwise_keras(n: int, package: str) -> list[Spelling]:
     ]  # fmt: skip
 
 
+def _depthwise_flax(n: int) -> list[Spelling]:
+    """Groups of one channel each."""
+    outputs = {"{in_channels}": {"multiplier": 1}, "{in_channels} * {multiplier}": {}}
+    return [
+        template(
+            f"flax.nnx.Conv({{in_channels}}, {written}, {{kernel_size}}, strides={{stride}}, padding={{padding}}, "
+            "kernel_dilation={dilation}, feature_group_count={in_channels}, use_bias={use_bias}, rngs=rngs)",
+            layer=True,
+            params={"kernel": f"weight: {kernel_axes(n)} 1 (I M)", "bias": "bias: O"},
+            maps={"inputs": "x"},
+            call="inputs",
+            when={**when, **_ZEROS},
+        )
+        for written, when in outputs.items()
+    ]
+
+
 def _register_depthwise(n: int) -> None:
     """What Keras has a layer of its own for: every channel has kernels of its own."""
     shape = (2, 4, 9, 7)[: n + 2]
@@ -299,7 +334,11 @@ def _register_depthwise(n: int) -> None:
             params={"weight": f"I M {kernel_axes(n)}", "bias": "O"},
             optional={"bias": "use_bias"},
             sizes={"M": "multiplier"},
-            spellings={"torch": _depthwise_torch(n), **on_keras(lambda package: _depthwise_keras(n, package))},
+            spellings={
+                "torch": _depthwise_torch(n),
+                **on_keras(lambda package: _depthwise_keras(n, package)),
+                "flax": _depthwise_flax(n),
+            },
             cases=[
                 Case({"x": shape}, {"in_channels": 4, "kernel_size": 3}),
                 Case({"x": shape}, {"in_channels": 4, "kernel_size": 3, "padding": 1, "stride": 2, "use_bias": False}),
@@ -337,7 +376,35 @@ class GroupedConvTranspose(keras.layers.Layer):
         x = keras.ops.concatenate([keras.ops.conv_transpose(x, kernel, **self.options) for x, kernel in parts], axis=-1)
         return x if self.bias is None else x + self.bias
 '''
-keras_support("GroupedConvTranspose", _GROUPED_TRANSPOSE)
+_FLAX_GROUPED = '''
+class GroupedConvTranspose(flax.nnx.Module):
+    """A transposed convolution in groups of channels, each with kernels of its own."""
+
+    def __init__(
+        self, in_features, out_features, kernel_size, strides, padding, kernel_dilation=None, groups=1, use_bias=True,
+        *, rngs
+    ):
+        rank = len(kernel_size)
+        self.strides = (strides,) * rank if isinstance(strides, int) else strides
+        self.padding = padding
+        self.kernel_dilation = (kernel_dilation,) * rank if isinstance(kernel_dilation, int) else kernel_dilation
+        self.groups = groups
+        shape = (*kernel_size, out_features // groups, in_features)
+        self.kernel = flax.nnx.Param(flax.nnx.initializers.lecun_normal(-1, -2)(rngs.params(), shape))
+        self.bias = flax.nnx.Param(jax.numpy.zeros(out_features)) if use_bias else None
+
+    def __call__(self, x):
+        kernels = jax.numpy.split(self.kernel[...], self.groups, axis=-1)
+        parts = [
+            jax.lax.conv_transpose(
+                part, kernel, self.strides, self.padding, self.kernel_dilation, transpose_kernel=True
+            )
+            for part, kernel in zip(jax.numpy.split(x, self.groups, axis=-1), kernels)
+        ]
+        x = jax.numpy.concatenate(parts, axis=-1)
+        return x if self.bias is None else x + self.bias[...]
+'''
+keras_support("GroupedConvTranspose", _GROUPED_TRANSPOSE, flax=_FLAX_GROUPED)
 
 _TRANSPOSE_FUNCTION = '''
 def conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
@@ -356,7 +423,25 @@ def conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0, 
     x = x[(slice(None), *(slice(p, size - p) for p, size in zip(padding, x.shape[1:-1])))]
     return x if bias is None else x + bias
 '''
-keras_support("conv_transpose", _TRANSPOSE_FUNCTION)
+_FLAX_TRANSPOSE = '''
+def conv_transpose(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """Transposed convolution of channels-last data with a kernel of shape (inputs, outputs / groups, *sizes).
+
+    ``padding`` is cut off both sides of the result, ``output_padding`` added at its end.
+    """
+    options = (stride, padding, output_padding, dilation)
+    stride, padding, output_padding, dilation = ((o,) * (x.ndim - 2) if isinstance(o, int) else o for o in options)
+    ends = [d * (k - 1) - p for d, k, p in zip(dilation, weight.shape[2:], padding)]
+    pads = [(end, end + extra) for end, extra in zip(ends, output_padding)]
+    kernels = jax.numpy.split(jax.numpy.moveaxis(weight, (0, 1), (-1, -2)), groups, axis=-1)
+    parts = [
+        jax.lax.conv_transpose(part, kernel, stride, pads, dilation, transpose_kernel=True)
+        for part, kernel in zip(jax.numpy.split(x, groups, axis=-1), kernels)
+    ]
+    x = jax.numpy.concatenate(parts, axis=-1)
+    return x if bias is None else x + bias
+'''
+keras_support("conv_transpose", _TRANSPOSE_FUNCTION, flax=_FLAX_TRANSPOSE)
 
 
 def _transposed_layers(n: int, package: str) -> list[Spelling]:
@@ -392,6 +477,28 @@ def _transposed_layers(n: int, package: str) -> list[Spelling]:
     ]
 
 
+def _flax_transposed(n: int) -> list[Spelling]:
+    """NNX's layer, whose padding is that of the stretched input; kernels are turned around as PyTorch's are."""
+    params = {"kernel": f"weight: {kernel_axes(n)} O I", "bias": "bias: O"}
+    given = "in_features, out_features, kernel_size, strides=None, *, padding='SAME', {}use_bias=True, transpose_kernel=False"
+    own: dict[str, Any] = {
+        "maps": _FLAX_NAMES, "params": params, "fixed": {"transpose_kernel": True}, "positional": 3, "read": False,
+    }  # fmt: skip
+    plain = {"groups": 1, "output_padding": 0, **_ZEROS}
+    return [
+        nnx_layer("ConvTranspose", given.format(""), when={**plain, "dilation": 1}, **own),
+        nnx_layer("ConvTranspose", given.format("kernel_dilation=None, "), when=plain, **own),
+        nnx_support(
+            "GroupedConvTranspose",
+            "in_features, out_features, kernel_size, strides, padding, kernel_dilation=None, groups=1, use_bias=True",
+            maps=_FLAX_NAMES,
+            params=params,
+            when={"output_padding": 0, **_ZEROS},
+            positional=5,
+        ),
+    ]
+
+
 def _register_transpose(n: int) -> None:
     rest = "stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1, padding_mode='zeros'"
     shape = (2, 4, 5, 6, 3)[: n + 2]
@@ -410,6 +517,7 @@ def _register_transpose(n: int) -> None:
             spellings={
                 "torch": _torch_layers(n, "ConvTranspose", rest, "I O", "input, output_size=None"),
                 **on_keras(lambda package: _transposed_layers(n, package)),
+                "flax": _flax_transposed(n),
             },
             cases=[
                 Case({"x": shape}, base | {"kernel_size": 2, "stride": 2}),
@@ -436,6 +544,7 @@ def _register_transpose(n: int) -> None:
                 "torch": _torch_functions(f"conv_transpose{n}d", options),
                 "tensorflow": [call],
                 "keras": [call],
+                "flax": [call],
             },
             cases=[
                 Case({"x": shape, "weight": (4, 3, *(2, 3, 1)[:n])}),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported, template
 from netferry.ops.jax_forms import nnx_layer
-from netferry.ops.layer_forms import functional, keras_layer, on_keras, torch_layer
-from netferry.ops.registry import register
+from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
+from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
 
 _CALLS = {"tensorflow": "tf.nn.dropout", "keras": "keras.random.dropout"}
@@ -20,12 +20,41 @@ def _reference(x: Any, **unused: Any) -> Any:
     return x
 
 
-def _layer(name: str) -> list[Spelling]:
-    return [torch_layer(name, "p=0.5, inplace=False", maps={"p": "rate"}, ignore=("inplace",))]
+def _layer(name: str, **options: Any) -> list[Spelling]:
+    return [torch_layer(name, "p=0.5, inplace=False", maps={"p": "rate"}, ignore=("inplace",), **options)]
 
 
-def _function(name: str, training: bool) -> Spelling:
-    return functional(name, f"p=0.5, training={training}, inplace=False", maps={"p": "rate"}, ignore=("inplace",))
+def _function(name: str, training: bool, **options: Any) -> Spelling:
+    signature = f"p=0.5, training={training}, inplace=False"
+    return functional(name, signature, maps={"p": "rate"}, ignore=("inplace",), **options)
+
+
+def _of_samples(noise_shape: Any) -> bool:
+    """Whether a sample is kept or dropped as a whole."""
+    return isinstance(noise_shape, tuple) and noise_shape[:1] == (None,) and set(noise_shape[1:]) == {1}
+
+
+register_support(
+    Support(
+        "StochasticDepth",
+        {
+            "torch": '''
+class StochasticDepth(torch.nn.Module):
+    """Drops whole samples at random in training, and scales up the others."""
+
+    def __init__(self, p):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        keep = x.new_empty(x.shape[0], *[1] * (x.ndim - 1)).bernoulli_(1 - self.p)
+        return x * keep / (1 - self.p)
+'''
+        },
+    )
+)
 
 
 def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
@@ -64,8 +93,9 @@ register(
         reference=_reference,
         spellings={
             "torch": [
-                *_layer("Dropout"),
-                _function("dropout", training=True),
+                *_layer("Dropout", when={"noise_shape": None}),
+                support_layer("StochasticDepth", "p", positional=1, maps={"p": "rate"}, when={"noise_shape": _of_samples}),
+                _function("dropout", training=True, when={"noise_shape": None}),
                 Spelling(
                     "torch.dropout",
                     "input, p, train",

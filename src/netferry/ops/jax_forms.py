@@ -66,6 +66,8 @@ _OTHERWISE: Final = frozenset(
         "cond",
         "vectorized_map",
         "tanh_shrink",
+        "hard_shrink",
+        "soft_shrink",
         "threshold",
         "view_as_complex",
         "view_as_real",
@@ -91,6 +93,25 @@ def nnx_layer(
         maps={"inputs": "x", **(maps or {})},
         call=options.pop("call", "inputs"),
         layer=True,
+        threaded=("rngs",),
+        **options,
+    )
+
+
+def jax_call(path: str, signature: str, **options: Any) -> Spelling:
+    """A function of JAX or NNX, only written."""
+    return Spelling(path, signature, read=False, **options)
+
+
+def nnx_support(name: str, signature: str = "", *, call: str = "x", **options: Any) -> Spelling:
+    """A module class that the generated file defines, made with ``rngs``."""
+    return Spelling(
+        name,
+        parameters(signature, "rngs" if "*" in signature else "*, rngs"),
+        call=call,
+        support=name,
+        layer=True,
+        read=False,
         threaded=("rngs",),
         **options,
     )

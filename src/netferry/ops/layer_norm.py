@@ -9,7 +9,7 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
-from netferry.ops.jax_forms import nnx_layer
+from netferry.ops.jax_forms import jax_text, nnx_layer
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.normalization import (
     CHANNELS,
@@ -116,13 +116,36 @@ register(
                     params=FLAX_OWN,
                     call="x",
                     when={"axes": -1},
-                )
+                ),
+                support_layer(
+                    "AxesNorm",
+                    "sizes, epsilon=1e-05, use_scale=True, use_bias=True",
+                    maps={"sizes": "normalized_shape", "use_scale": "affine"},
+                    params=FLAX_OWN,
+                    dynamic_params=_trailing_as(weight="scale", bias="bias"),
+                ),
             ],
         },
         cases=[*_SHAPED, _TWO_AXES, Case({"x": (2, 5, 3)}, {"normalized_shape": 3, "use_bias": False})],
     )
 )
 
+register_support(Support("AxesNorm", {"flax": '''
+class AxesNorm(flax.nnx.Module):
+    """Layer normalization over the last axes, one for each of ``sizes``."""
+
+    def __init__(self, sizes, epsilon=1e-5, use_scale=True, use_bias=True):
+        self.axes = tuple(range(-len(sizes), 0))
+        self.epsilon = epsilon
+        self.scale = flax.nnx.Param(jax.numpy.ones(sizes)) if use_scale else None
+        self.bias = flax.nnx.Param(jax.numpy.zeros(sizes)) if use_bias else None
+
+    def __call__(self, x):
+        mean, variance = x.mean(self.axes, keepdims=True), x.var(self.axes, keepdims=True)
+        x = (x - mean) * jax.lax.rsqrt(variance + self.epsilon)
+        x = x if self.scale is None else x * self.scale[...]
+        return x if self.bias is None else x + self.bias[...]
+'''}))  # fmt: skip
 _RMS = '''
 class RMSNorm(keras.layers.Layer):
     """Divides by the root of the mean square over the last axes, one for each of ``sizes``."""
@@ -151,10 +174,30 @@ register_support(
         {
             "tensorflow": tensorflow_text(_RMS_FUNCTION.replace("TYPE", "x.dtype.as_numpy_dtype")),
             "keras": _RMS_FUNCTION.replace("TYPE", "keras.backend.standardize_dtype(x.dtype)"),
+            "flax": jax_text(_RMS_FUNCTION.replace("np.finfo(TYPE)", "jax.numpy.finfo(x.dtype)")) or "",
         },
     )
 )
-keras_support("RMSNorm", _RMS, requires=("rms_norm",))
+_FLAX_RMS = '''
+class RMSNorm(flax.nnx.Module):
+    """Divides by the root of the mean square over the last axes, one for each of ``sizes``."""
+
+    def __init__(self, sizes, epsilon=None, use_scale=True):
+        self.sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+        self.epsilon = epsilon
+        self.scale = flax.nnx.Param(jax.numpy.ones(self.sizes)) if use_scale else None
+
+    def __call__(self, x):
+        return rms_norm(x, self.sizes, None if self.scale is None else self.scale[...], self.epsilon)
+'''
+keras_support("RMSNorm", _RMS, requires=("rms_norm",), flax=_FLAX_RMS)
+_RMS_LAYER = support_layer(
+    "RMSNorm",
+    "sizes, epsilon=None, use_scale=True",
+    maps={"sizes": "normalized_shape", "use_scale": "affine"},
+    params={"scale": "weight: C"},
+    dynamic_params=_trailing_as(weight="scale"),
+)
 register(
     OpDef(
         "rms_norm",
@@ -188,15 +231,20 @@ register(
                         when={"affine": True, "axes": -1, "epsilon": lambda epsilon: epsilon is not None},
                         positional=0,
                     ),
-                    support_layer(
-                        "RMSNorm",
-                        "sizes, epsilon=None, use_scale=True",
-                        maps={"sizes": "normalized_shape", "use_scale": "affine"},
-                        params={"scale": "weight: C"},
-                        dynamic_params=_trailing_as(weight="scale"),
-                    ),
+                    _RMS_LAYER,
                 ]
             ),
+            "flax": [
+                nnx_layer(
+                    "RMSNorm",
+                    "num_features, *, epsilon=1e-06, use_scale=True",
+                    maps={"num_features": "normalized_shape", "use_scale": "affine", "x": "x"},
+                    params={"scale": "weight: C"},
+                    call="x",
+                    when={"axes": -1, "epsilon": lambda epsilon: epsilon is not None},
+                ),
+                _RMS_LAYER,
+            ],
         },
         cases=[*_SHAPED, _TWO_AXES],
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from netferry.ops.core import Case, Ints, OpDef, Spelling
 from netferry.ops.forms import supported, template
-from netferry.ops.jax_forms import nnx_layer
+from netferry.ops.jax_forms import nnx_layer, nnx_support
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -87,6 +87,7 @@ register(
             "torch": [functional("linear", "weight, bias=None")],
             "tensorflow": [template("tf.matmul({x}, {weight}, transpose_b=True)")],
             "keras": [template("keras.ops.matmul({x}, keras.ops.transpose({weight}))")],
+            "flax": [template("{x} @ {weight}.T")],
         },
         cases=[
             Case({"x": (2, 3), "weight": (4, 3)}),
@@ -112,7 +113,20 @@ class Bilinear(keras.layers.Layer):
         x = keras.ops.einsum("...i,oij,...j->...o", x1, self.kernel, x2)
         return x if self.bias is None else x + self.bias
 '''
-keras_support("Bilinear", _BILINEAR)
+_FLAX_BILINEAR = '''
+class Bilinear(flax.nnx.Module):
+    """A bilinear map of two inputs: x1 · W · x2 + b."""
+
+    def __init__(self, in1_features, in2_features, out_features, use_bias=True, *, rngs):
+        shape = (out_features, in1_features, in2_features)
+        self.kernel = flax.nnx.Param(flax.nnx.initializers.lecun_normal(-1, 0)(rngs.params(), shape))
+        self.bias = flax.nnx.Param(jax.numpy.zeros(out_features)) if use_bias else None
+
+    def __call__(self, x1, x2):
+        x = jax.numpy.einsum("...i,oij,...j->...o", x1, self.kernel[...], x2)
+        return x if self.bias is None else x + self.bias[...]
+'''
+keras_support("Bilinear", _BILINEAR, flax=_FLAX_BILINEAR)
 
 
 def _bilinear(x: Array, y: Array, *, weight: Array, bias: Array | None = None, **attributes: Any) -> Array:
@@ -153,6 +167,16 @@ register(
             ],
             "tensorflow": [_BILINEAR_LAYER],
             "keras": [_BILINEAR_LAYER],
+            "flax": [
+                nnx_support(
+                    "Bilinear",
+                    "in1_features, in2_features, out_features, use_bias=True",
+                    maps={"x1": "x", "x2": "y"},
+                    call="x1, x2",
+                    params={"kernel": "weight: O I J", "bias": "bias: O"},
+                    positional=3,
+                )
+            ],
         },
         cases=[
             Case({"x": (2, 3), "y": (2, 5)}, {"in1_features": 3, "in2_features": 5, "out_features": 4}),
@@ -182,7 +206,20 @@ class PaddedEmbedding(keras.layers.Embedding):
         x = super().call(inputs)
         return keras.ops.where((inputs == self.padding_idx)[..., None], keras.ops.stop_gradient(x), x)
 '''
-keras_support("PaddedEmbedding", _PADDED_EMBEDDING)
+_FLAX_PADDED = '''
+class PaddedEmbedding(flax.nnx.Embed):
+    """An embedding whose row ``padding_idx`` starts at zero and is not trained."""
+
+    def __init__(self, num_embeddings, features, padding_idx, *, rngs):
+        super().__init__(num_embeddings, features, rngs=rngs)
+        self.padding_idx = padding_idx % num_embeddings
+        self.embedding[...] = self.embedding[...].at[self.padding_idx].set(0)
+
+    def __call__(self, inputs):
+        x = super().__call__(inputs)
+        return jax.numpy.where((inputs == self.padding_idx)[..., None], jax.lax.stop_gradient(x), x)
+'''
+keras_support("PaddedEmbedding", _PADDED_EMBEDDING, flax=_FLAX_PADDED)
 _EMBEDDING_PARAMS = {"embeddings": "weight: N D"}
 _PADDED = support_layer(
     "PaddedEmbedding",
@@ -237,7 +274,15 @@ register(
                     params={"embedding": "weight: N D"},
                     when={"padding_idx": None},
                     positional=2,
-                )
+                ),
+                nnx_support(
+                    "PaddedEmbedding",
+                    "num_embeddings, features, padding_idx",
+                    maps={"features": "embedding_dim", "inputs": "x"},
+                    call="inputs",
+                    params={"embedding": "weight: N D"},
+                    positional=2,
+                ),
             ],
         },
         cases=[

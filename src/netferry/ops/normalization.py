@@ -94,6 +94,64 @@ _FLAX_BATCH = nnx_layer(
 )
 
 
+def _shifted_torch(n: int) -> Spelling:
+    """PyTorch's layer has a scale where it has a shift."""
+    name = f"ShiftedBatchNorm{n}d"
+    code = f'''
+class {name}(torch.nn.BatchNorm{n}d):
+    """Batch normalisation that learns a shift and no scale."""
+
+    def __init__(self, num_features, eps=1e-5, momentum=0.1):
+        super().__init__(num_features, eps, momentum)
+        self.weight = None
+'''
+    register_support(Support(name, {"torch": code}))
+    return support_layer(
+        name,
+        "num_features, eps=1e-5, momentum=0.1",
+        maps=EPS,
+        implies={"dimensions": n},
+        params={"bias": "bias: C", "running_mean": "running_mean: C", "running_var": "running_var: C"},
+        positional=1,
+    )
+
+
+def _shifted_layers(package: str) -> list[Spelling]:
+    return [
+        keras_layer(
+            package,
+            "BatchNormalization",
+            f"axis=-1, momentum=0.99, epsilon=0.001, center=True, scale=True, {STARTS}, moving_mean_initializer='zeros', "
+            "moving_variance_initializer='ones'",
+            maps={"momentum": complement("momentum")},
+            ignore=(*IGNORED, "moving_mean_initializer", "moving_variance_initializer"),
+            fixed={"axis": -1, "scale": False, "center": True},
+            params={"beta": "bias: C", "moving_mean": "running_mean: C", "moving_variance": "running_var: C"},
+            positional=0,
+        )
+    ]
+
+
+def _register_shifted() -> None:
+    """Before the layer with both, whose class Keras shares with it."""
+    register(
+        OpDef(
+            "shifted_batch_norm",
+            "x, *, num_features=..., epsilon=1e-5, momentum=0.1, dimensions=...",
+            "Normalises channels by statistics of the batch in training, else by running ones, and shifts them.",
+            layout="channels",
+            reference=_batch_norm,
+            params={"bias": "C", "running_mean": "C", "running_var": "C"},
+            buffers=("running_mean", "running_var"),
+            spellings={"torch": [_shifted_torch(n) for n in (2, 1, 3)], **on_keras(_shifted_layers)},
+            cases=[
+                Case({"x": (3, 4, 5, 2)}, {"num_features": 4, "dimensions": 2, "epsilon": 1e-3}),
+                Case({"x": (3, 4)}, {"num_features": 4, "dimensions": 1, "momentum": 0.3}),
+            ],
+        )
+    )
+
+
 def _register_batch() -> None:
     rest = "eps=1e-05, momentum=0.1, affine=True, track_running_stats=True"
     statistics = {name: f"{name}: C" for name in ("running_mean", "running_var")}
@@ -191,6 +249,7 @@ def batch_norm(x, running_mean, running_var, weight=None, bias=None, training=Fa
     return x if bias is None else x + bias
 ''',
 )
+_register_shifted()
 _register_batch()
 
 # -- statistics that were adapted to data before training -------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from dataclasses import replace
 
 from netferry.ops import jax_forms
 from netferry.ops.core import OpDef, Spelling, Support
@@ -12,6 +13,7 @@ from netferry.ops.core import OpDef, Spelling, Support
 _ops: dict[str, OpDef] = {}
 _supports: dict[str, Support] = {}
 _by_path: dict[str, list[tuple[OpDef, Spelling]]] = {}
+_extensions: list[tuple[str, str, Spelling]] = []
 _loaded = False
 
 _NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table", "jax_forms"}
@@ -30,6 +32,20 @@ def register(op: OpDef) -> OpDef:
             if spelling.read and spelling.path:
                 _by_path.setdefault(spelling.path, []).append((op, spelling))
     return op
+
+
+def extend(name: str, framework: str, spelling: Spelling) -> None:
+    """Give an op that another file declares one more spelling, once all are declared."""
+    _extensions.append((name, framework, spelling))
+
+
+def _extended() -> None:
+    for name, framework, spelling in _extensions:
+        op = _ops[name]
+        _check(op, spelling)
+        spellings = {**op.spellings, framework: [*op.spellings.get(framework, ()), spelling]}
+        _ops[name] = replace(op, spellings=spellings)
+        _by_path.setdefault(spelling.path, []).append((_ops[name], spelling))
 
 
 def register_support(support: Support) -> Support:
@@ -90,6 +106,7 @@ def _load() -> None:
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         if module not in _NOT_FAMILIES:
             importlib.import_module(f"netferry.ops.{module}")
+    _extended()
     jax_forms.complete_all(_ops, _supports)
     for path, found in _by_path.items():
         _by_path[path] = [(_ops[op.name], spelling) for op, spelling in found]

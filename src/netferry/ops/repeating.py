@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, OpDef, Support
+from netferry.ops.core import Case, Ints, OpDef, Support
 from netferry.ops.forms import (
     keras,
     supported,
@@ -46,7 +46,12 @@ register(
                 torch_method("tile", "*dims", maps={"dims": "repeats"}),
                 torch_function("tile", "dims", maps={"dims": "repeats"}, write=False),
             ],
-            "tensorflow": [supported("tile", "x, repeats", positional=2)],
+            "tensorflow": [
+                supported("tile", "x, repeats", positional=2),
+                tensorflow(
+                    "tile", "input, multiples, name=None", maps={"input": "x", "multiples": "repeats"}, write=False
+                ),
+            ],
             "keras": [keras("tile", "x, repeats", positional=2)],
         },
         cases=[
@@ -153,22 +158,28 @@ def _register_scans() -> None:
         register(
             OpDef(
                 name,
-                "x, *, axis",
-                f"NumPy's {name} along an axis.",
+                "x, *, axis, dtype=None",
+                f"NumPy's {name} along an axis, in the type of x unless another is given.",
                 layout="axis",
-                reference=lambda x, axis, np_function=np_function: np_function(x, axis),
+                reference=lambda x, axis, dtype=None, np_function=np_function: np_function(x, axis, dtype),
                 spellings={
-                    "torch": torch_both(name, "dim, *, dtype=None", out=True, maps=_AXIS, fixed={"dtype": None}),
+                    "torch": torch_both(name, "dim, *, dtype=None", out=True, maps=_AXIS),
                     "tensorflow": [
                         tensorflow(
                             path,
                             "x, axis=0, exclusive=False, reverse=False, name=None",
                             fixed={"exclusive": False, "reverse": False},
-                        )
+                            when={"dtype": None},
+                        ),
+                        template(f"tf.{path}(tf.cast({{x}}, {{dtype}}), axis={{axis}})"),
                     ],
-                    "keras": [keras(name, "x, axis=None, dtype=None", fixed={"dtype": None})],
+                    "keras": [keras(name, "x, axis=None, dtype=None")],
                 },
-                cases=[Case({"x": (2, 3, 4)}, {"axis": 1}), Case({"x": (2, 3, 4)}, {"axis": -1})],
+                cases=[
+                    Case({"x": (2, 3, 4)}, {"axis": 1}),
+                    Case({"x": (2, 3, 4)}, {"axis": -1}),
+                    Case({"x": Ints((2, 3), 5)}, {"axis": 1, "dtype": "float64"}, gradients=False),
+                ],
             )
         )
 
@@ -224,6 +235,13 @@ def sliding_windows(x, axis, size, step):
     starts = range(0, x.shape[axis] - size + 1, step)
     windows = keras.ops.take(x, [[start + i for i in range(size)] for start in starts], axis=axis)
     return keras.ops.moveaxis(windows, axis + 1, -1)
+''',
+            "flax": '''
+def sliding_windows(x, axis, size, step):
+    """All windows of an axis at a step; the positions inside a window become the last axis."""
+    starts = jax.numpy.arange(0, x.shape[axis] - size + 1, step)
+    windows = jax.numpy.take(x, starts[:, None] + jax.numpy.arange(size), axis=axis)
+    return jax.numpy.moveaxis(windows, axis % x.ndim + 1, -1)
 ''',
         },
     )

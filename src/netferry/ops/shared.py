@@ -49,9 +49,13 @@ def tensorflow_text(code: str) -> str:
     return pattern.sub(lambda match: table[match.group()], tensorflow)
 
 
-def keras_support(name: str, code: str, requires: Sequence[str] = ()) -> Support:
-    """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``."""
-    return register_support(Support(name, {"tensorflow": tensorflow_text(code), "keras": code}, requires))
+def keras_support(name: str, code: str, requires: Sequence[str] = (), *, flax: str = "") -> Support:
+    """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``.
+
+    ``flax`` is the text for Flax where it does not follow from that for Keras.
+    """
+    texts = {"tensorflow": tensorflow_text(code), "keras": code, **({"flax": flax} if flax else {})}
+    return register_support(Support(name, texts, requires))
 
 
 def layer_calling(name: str, function: str, doc: str, signature: str) -> Support:

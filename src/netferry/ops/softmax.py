@@ -206,6 +206,16 @@ class PReLU(keras.layers.Layer):
     def call(self, x):
         return keras.ops.maximum(x, 0) + self.alpha * keras.ops.minimum(x, 0)
 ''',
+    flax='''
+class PReLU(flax.nnx.Module):
+    """ReLU with a trained slope for negative values: one for all channels, or one for each."""
+
+    def __init__(self, num_parameters=1, init=0.25):
+        self.alpha = flax.nnx.Param(jax.numpy.full(num_parameters, init))
+
+    def __call__(self, x):
+        return jax.numpy.where(x > 0, x, self.alpha[...] * x)
+''',
 )
 register(
     OpDef(
@@ -236,7 +246,7 @@ register(
                         support="PReLU",
                     )
                 ]
-                for framework in ("tensorflow", "keras")
+                for framework in ("tensorflow", "keras", "flax")
             },
         },
         cases=[

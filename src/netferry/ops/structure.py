@@ -88,9 +88,26 @@ register(OpDef(
     "tied_linear", "layer, *, use_bias=True", "Applies the matrix of another layer, and a bias of its own.",
     layout="none",
     spellings={
-        f: [Spelling("TiedDense", "layer, use_bias=True", support="TiedDense", layer=True, read=False)] for f in _KERAS
+        **{
+            f: [Spelling("TiedDense", "layer, use_bias=True", support="TiedDense", layer=True, read=False)]
+            for f in _KERAS
+        },
+        "flax": [Spelling("TiedLinear", "layer, use_bias=True", support="TiedLinear", layer=True, read=False)],
     },
 ))  # fmt: skip
+register_support(Support("TiedLinear", {"flax": '''
+class TiedLinear(flax.nnx.Module):
+    """A dense layer that shares the matrix of another layer: the transposed one of an embedding."""
+
+    def __init__(self, layer, use_bias=True):
+        self.layer = layer
+        outputs = layer.num_embeddings if isinstance(layer, flax.nnx.Embed) else layer.out_features
+        self.bias = flax.nnx.Param(jax.numpy.zeros(outputs)) if use_bias else None
+
+    def __call__(self, x):
+        x = self.layer.attend(x) if isinstance(self.layer, flax.nnx.Embed) else x @ self.layer.kernel[...]
+        return x if self.bias is None else x + self.bias[...]
+'''}))  # fmt: skip
 keras_support("TiedDense", '''
 class TiedDense(keras.layers.Layer):
     """A dense layer that shares the matrix of another layer: the transposed one of an embedding."""

@@ -40,6 +40,10 @@ class Namer:
         self.places.append([])
         return len(self.wanted) - 1
 
+    def rename(self, number: int, name: str) -> None:
+        """Call a layer something else."""
+        self.wanted[number] = (_label(ast.Constant(name)) or self.wanted[number][0], None)
+
     def attribute(self, number: int) -> ast.Attribute:
         """``self.name`` of a layer, to be filled in later."""
         made = ast.Attribute(ast.Name("self", ast.Load()), "", ast.Load())

@@ -7,12 +7,14 @@ loops and branches. Its tensors become the arguments of ``forward``, its other a
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from netferry.passes import factories
 from netferry.passes.lifted_names import Namer, class_name
 from netferry.passes.splitting import Split, Splitter, is_application, loads, stores
+from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Hole, Op, Reference
 from netferry.pivot.program import Definition, Program
@@ -28,13 +30,20 @@ class Lifted:
     name: str
     tensors: list[str]
     """Its parameters that are tensors."""
-    calls: list[ast.Call] = field(default_factory=list)
+    is_valued: bool = False
+    """Whether it is handed on, to be called by who gets it: then it takes all that they give."""
+    is_factory: bool = False
+    """Whether it returned the function that applies the layers, so that calling it makes an instance."""
 
 
 def lift(program: Program) -> Program:
     """Turn every function of ``program`` that applies layers it makes into a class."""
     functions = _functions(program)
-    chosen = _chosen(functions, program)
+    made_by = factories.find(functions, _applying(functions))
+    for name, inner in made_by.items():
+        factories.join(functions[name], inner)
+        functions.pop(inner.name, None) if functions.get(inner.name) is inner else None
+    chosen = _chosen(functions, program, set(made_by))
     top = _top_level(program)
     if not chosen and not top:
         return program
@@ -44,8 +53,11 @@ def lift(program: Program) -> Program:
         node = functions[name]
         made = class_name(name, taken)
         taken.add(made)
-        lifted[name] = Lifted(node, made, _tensor_parameters(node, program))
+        tensors = [a.arg for a in made_by[name].args.args] if name in made_by else _tensor_parameters(node, program)
+        lifted[name] = Lifted(node, made, tensors, is_factory=name in made_by)
     labels = getattr(program.facts, "labels", {})
+    for name in _valued(program) & lifted.keys():
+        lifted[name].is_valued = True
     changer = _Change(lifted, labels, program)
     for definition in program.definitions:
         definition.node = changer.visit(definition.node)
@@ -57,6 +69,13 @@ def lift(program: Program) -> Program:
     left = {id(n) for d in program.definitions for n in ast.walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]
     return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
+
+
+def _valued(program: Program) -> set[str]:
+    """The names that are read otherwise than to call them."""
+    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
+    return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in called}
 
 
 def _reached(program: Program) -> list[Definition]:
@@ -94,9 +113,14 @@ def _functions(program: Program) -> dict[str, ast.FunctionDef]:
     return found
 
 
-def _chosen(functions: dict[str, ast.FunctionDef], program: Program) -> list[str]:
+def _applying(functions: dict[str, ast.FunctionDef]) -> set[int]:
+    """The functions that apply layers which they make."""
+    return {id(node) for node in functions.values() if any(is_application(n) for n in _own(node))}
+
+
+def _chosen(functions: dict[str, ast.FunctionDef], program: Program, makers: set[str]) -> list[str]:
     """The functions that apply layers which they, or functions they call on tensors, make."""
-    own = {name for name, node in functions.items() if any(is_application(n) for n in _own(node))}
+    own = {name for name, node in functions.items() if id(node) in _applying(functions)} | makers
     while True:
         more = {
             name for name, node in functions.items()
@@ -119,7 +143,10 @@ def _own(function: ast.FunctionDef) -> Iterable[ast.AST]:
 
 
 def _calls_on_tensor(node: ast.AST, names: set[str], program: Program) -> bool:
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id not in names:
+    if not isinstance(node, ast.Call):
+        return False
+    function = node.func.func if isinstance(node.func, ast.Call) else node.func
+    if not isinstance(function, ast.Name) or function.id not in names:
         return False
     return any(_is_tensor(a, program) for a in [*node.args, *(k.value for k in node.keywords)])
 
@@ -158,13 +185,14 @@ class _Change(ast.NodeTransformer):
         self.lifted = lifted
         self.labels = labels
         self.program = program
+        self.classes = _classes(program)
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
         found = self.lifted.get(node.name)
         if found is None or found.node is not node:
             return _Renamed(self.lifted).visit(node)  # type: ignore[no-any-return]
-        return _as_class(found, self.lifted, self.labels, Rounds(self.program.facts))
+        return _as_class(found, self.lifted, self.labels, Rounds(self.program.facts), self.classes)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         return node
@@ -189,14 +217,21 @@ class Rounds:
         return None
 
 
-def _as_class(found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr], rounds: Rounds) -> ast.ClassDef:
+def _classes(program: Program) -> set[str]:
+    """The classes of layers that the source has itself."""
+    return {c.name for c in program.classes() if any(isinstance(b, Reference) and b.kind == "Module" for b in c.bases)}
+
+
+def _as_class(
+    found: Lifted, lifted: dict[str, Lifted], labels: dict[int, ast.expr], rounds: Rounds, classes: set[str]
+) -> ast.ClassDef:  # fmt: skip
     node = found.node
     static = _without(node.args, found.tensors)
     parameters = [a.arg for a in [*static.args, *static.kwonlyargs]]
-    splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters), rounds)
+    splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters), rounds, classes)
     split = splitter.body(node.body)
     tensors = split.inputs or [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg in found.tensors]
-    return make_class(found.name, static, tensors, split, parameters, _docstring(node))
+    return make_class(found.name, static, tensors, split, parameters, _docstring(node), whole=found.is_valued)
 
 
 def _docstring(node: ast.FunctionDef) -> ast.stmt | None:
@@ -226,11 +261,12 @@ def _without(arguments: ast.arguments, names: Sequence[str]) -> ast.arguments:
 
 def make_class(
     name: str, static: ast.arguments, tensors: Sequence[str], split: Split, parameters: Sequence[str],
-    docstring: ast.stmt | None,
+    docstring: ast.stmt | None, *, whole: bool = False,
 ) -> ast.ClassDef:  # fmt: skip
-    """The class of a split function."""
+    """The class of a split function; ``whole``: with all its parameters, used or not."""
     base = ast.parse("super().__init__()").body
-    used = loads(split.init) | loads(split.forward)
+    used = loads(split.init) | loads(split.forward) | set(split.shared)
+    used |= {a.arg for a in [*static.args, *static.kwonlyargs]} if whole else set()
     kept = ast.arguments(
         [], [a for a in static.args if a.arg in used], None, [a for a in static.kwonlyargs if a.arg in used], [], None, [],
     )  # fmt: skip
@@ -243,7 +279,8 @@ def make_class(
     kept.args = [ast.arg("self"), *kept.args]
     shared = [n for n in split.shared if n not in split.made]
     saved = [ast.parse(f"self.{n} = {n}").body[0] for n in shared]
-    init = ast.FunctionDef("__init__", kept, [*base, *_placed(split.init, saved, shared, parameters)], [], None)
+    init_body = _placed(split.init, saved, shared, parameters)
+    init = ast.FunctionDef("__init__", kept, [*base, *init_body], [], None)
     forward = ast.FunctionDef(
         "forward", ast.arguments([], [ast.arg("self"), *(ast.arg(t) for t in tensors)], None, [], [], None, []),
         split.forward or [ast.Pass()], [], None,
@@ -255,17 +292,37 @@ def make_class(
 def _placed(
     body: list[ast.stmt], saved: list[ast.stmt], shared: Sequence[str], parameters: Sequence[str]
 ) -> list[ast.stmt]:
-    """What the forward pass needs too is kept: parameters at the start, what is computed at the end."""
-    early = [s for s, n in zip(saved, shared, strict=True) if n in parameters]
-    late = [s for s, n in zip(saved, shared, strict=True) if n not in parameters]
-    return [*early, *body, *late]
+    """What the forward pass needs too is kept: parameters at the start, what is computed where that is known."""
+    pairs = dict(zip(shared, saved, strict=True))
+    early = [s for n, s in pairs.items() if n in parameters]
+    always = {n for s in body if isinstance(s, ast.Assign) for n in stores(s)}
+    late = [s for n, s in pairs.items() if n not in parameters and n in always]
+    inside = {n: s for n, s in pairs.items() if n not in parameters and n not in always}
+    return [*early, *(_saving(s, inside) for s in body), *late]
+
+
+def _saving(node: ast.stmt, saved: Mapping[str, ast.stmt]) -> ast.stmt:
+    """A statement in which a name is kept right after it is bound."""
+    for field_name in ("body", "orelse"):
+        inner = getattr(node, field_name, None)
+        if isinstance(inner, list) and not isinstance(node, ast.FunctionDef | ast.ClassDef):
+            kept = [[_saving(s, saved), *(copied(saved[n]) for n in sorted(_bound_by(s) & saved.keys()))] for s in inner]
+            setattr(node, field_name, [s for statements in kept for s in statements])
+    return node
+
+
+def _bound_by(node: ast.stmt) -> set[str]:
+    return stores(node) if isinstance(node, ast.Assign) else set()
 
 
 def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
     """Classes do not take what they do not use, and callers do not give it: until nothing changes."""
     trees = [*(d.node for d in program.definitions), program.construction]
     classes = {n.name: n for t in trees for n in ast.walk(t) if isinstance(n, ast.ClassDef)}
-    takes = {f.name: [a.arg for a in f.node.args.args if a.arg not in f.tensors] for f in lifted.values()}
+    _trim_handed(program, lifted, trees, classes)
+    takes = {
+        f.name: [a.arg for a in f.node.args.args if a.arg not in f.tensors] for f in lifted.values() if not f.is_valued
+    }  # fmt: skip
     while True:
         changed = False
         for name, before in takes.items():
@@ -282,6 +339,25 @@ def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
             takes[name] = [n for n in before if n in names]
         if not changed:
             return
+
+
+def _trim_handed(
+    program: Program, lifted: dict[str, Lifted], trees: Sequence[ast.AST], classes: Mapping[str, ast.ClassDef]
+) -> None:
+    """Classes that are handed on do not take what none of them uses, where all who call them name it."""
+    groups: dict[frozenset[str], list[ast.Call]] = {}
+    for node in (n for t in trees for n in ast.walk(t) if isinstance(n, ast.Call)):
+        names = frozenset(getattr(c, "__name__", "") for c in program.facts.callees.get(getattr(node, "nf_id", -1), ()))
+        if names and all(n in lifted and lifted[n].is_valued for n in names):
+            groups.setdefault(names, []).append(node)
+    for names, calls in groups.items():
+        inits = [next(s for s in classes[lifted[n].name].body if isinstance(s, ast.FunctionDef)) for n in names]
+        used = {n for init in inits for n in loads(init.body)}
+        named = set.intersection(*({k.arg for k in c.keywords if k.arg} for c in calls)) - used
+        for call in calls:
+            call.keywords = [k for k in call.keywords if k.arg not in named]
+        for init in inits:
+            init.args = _without(init.args, sorted(named))
 
 
 def _used_only(arguments: ast.arguments, used: set[str]) -> ast.arguments:
@@ -344,7 +420,7 @@ def _lift_top(
     program: Program, top: list[Definition], lifted: dict[str, Lifted], labels: dict[int, ast.expr], taken: set[str]
 ) -> None:
     """Statements that build a network become a class, and the name that held it an instance."""
-    splitter = Splitter(lifted, labels, Namer(), set(), set(), Rounds(program.facts))
+    splitter = Splitter(lifted, labels, Namer(), set(), set(), Rounds(program.facts), _classes(program))
     first, last = program.definitions.index(top[0]), program.definitions.index(top[-1])
     between: list[Definition] = []
     for definition in program.definitions[first : last + 1]:

@@ -30,6 +30,7 @@ class Provenance:
         self.ops: dict[int, tuple[Op, list[ast.AST]]] = {}
         """Site -> the layer made there, and the functions and loops around it."""
         self.calls: dict[int, ast.Call] = {}
+        self.scopes: dict[int, list[ast.AST]] = {}
         self.functions: dict[str, ast.FunctionDef] = {}
         self.widths: dict[int, int] = {}
         self.terms: dict[int, Terms] = {}
@@ -82,7 +83,16 @@ class Provenance:
         if last == len(theirs) - 1:
             return self._told(instance, at, earlier)
         found = self._through(instance, theirs[: last + 2], made_at)
-        return constant(self.widths[instance]) if found is None else found
+        if found is None or (not earlier and self._has_changed(found, made_at, at)):
+            return constant(self.widths[instance])
+        return found
+
+    def _has_changed(self, found: ast.expr, made_at: int, at: int) -> bool:
+        """Whether a loop around a call has bound its words anew before the site that needs them."""
+        loops = [s for s in self.scopes.get(made_at, []) if isinstance(s, ast.For)]
+        others = self.scopes.get(at, [])
+        left = [s for s in loops if s not in others or made_at > at]
+        return bool(_names(found) & _stored(left, ()))
 
     def _told(self, instance: int, at: int, earlier: bool) -> ast.expr | None:
         """What a layer of the same body was told to give, where the words still mean the same."""

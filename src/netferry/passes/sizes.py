@@ -21,6 +21,10 @@ from netferry.pivot.program import Definition, Program
 
 _CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
 _LAST = frozenset({"in_features", "input_size", "normalized_shape"})
+_OPERANDS = {"query_size": ("query",), "value_size": ("value", "query"), "key_size": ("key", "value", "query")}
+"""Last sizes of operands by name, or of those that stand for them where they are not given."""
+_POSITIONS = {"query": 0, "value": 1, "key": 2}
+_KNOWN = _CHANNELS | _LAST | _OPERANDS.keys() | {"dimensions"}
 _SHORT = {"num_features": "in_channels", "num_channels": "in_channels", "normalized_shape": "in_channels"}
 """What arguments and variables that hand sizes on are called."""
 _SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.If, ast.While)
@@ -47,7 +51,7 @@ class _Filler:
         self.recording = program.facts
         self.channels_last = channels_last
         self.provenance = Provenance(self.recording, channels_last)
-        self.scopes: dict[int, Scopes] = {}
+        self.scopes = self.provenance.scopes
         self.calls = self.provenance.calls
         self.lines: dict[int, int] = {}
         self.threaded: dict[int, list[tuple[str, dict[int, Any]]]] = {}
@@ -95,6 +99,7 @@ class _Filler:
                 elif isinstance(node, Op) and (node.layer or node.name == "input_size"):
                     found.append((node, scopes))
                     self.provenance.ops.setdefault(number, (node, scopes))
+                    self.scopes.setdefault(number, scopes)
         for name in twice:
             del self.provenance.functions[name]
         return found
@@ -198,7 +203,8 @@ class _Filler:
         if len({s.value for s in samples}) == 1:
             return constant(samples[0].value)
         function = _function(scopes)
-        outer = function or next((n for n in scopes if isinstance(n, ast.For)), None)
+        inner = next((n for n in reversed(scopes) if isinstance(n, ast.FunctionDef)), None)
+        outer = function or inner or next((n for n in scopes if isinstance(n, ast.For)), None)
         made = self._neighbour(samples, outer, scopes, site) if outer is not None else None
         made = made or self._running(samples, scopes, name, site)
         if made is None and function is not None:
@@ -302,6 +308,13 @@ class _Filler:
     ) -> ast.expr | None:  # fmt: skip
         """What a layer or call of the same function was given, if it always was this size."""
         mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in ast.walk(s.target)}
+        functions = [s for s in scopes if isinstance(s, ast.FunctionDef)]
+        numbers = [self.recording.given.get(self._serial(s.chain), {}) for s in samples]
+        for name in (a.arg for f in reversed(functions) for a in f.args.args):
+            if all(n.get(name) == s.value for n, s in zip(numbers, samples, strict=True)) and not any(
+                name in _changing(f, mine, 0) for f in functions
+            ):
+                return ast.Name(name, ast.Load())
         for given in _candidates(function):
             names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)}
             if not names or names & _changing(function, mine, self.lines.get(site, 0)):
@@ -354,12 +367,20 @@ class _Filler:
             given[site] = made
         return self._thread(function, name, by_serial, given, exact=exact)
 
+    def _called(self, function: ast.FunctionDef) -> str:
+        """The name by which a function is called: a constructor by that of its class."""
+        if function.name != "__init__":
+            return function.name
+        owners = (n for d in self.program.definitions for n in ast.walk(d.node) if isinstance(n, ast.ClassDef))
+        return next((n.name for n in owners if function in n.body), function.name)
+
     def _sites(self, function: ast.FunctionDef) -> list[int]:
         """The calls of a function, where none of them may call another."""
         found: list[int] = []
+        called = self._called(function)
         for site, call in self.calls.items():
             names = {getattr(c, "__name__", "") for c in self.recording.callees.get(site, ())}
-            if function.name not in names:
+            if called not in names:
                 continue
             if len(names) > 1 or any(isinstance(a, ast.Starred) for a in call.args):
                 return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,8 +39,19 @@ def is_application(node: ast.AST) -> bool:
 
 def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
     """The names that are read."""
-    trees = [tree] if isinstance(tree, ast.AST) else list(tree)
-    return {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    found: set[str] = set()
+    waiting = [tree] if isinstance(tree, ast.AST) else list(tree)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            inner = loads(ast.iter_child_nodes(node))
+            own = {n for g in node.generators for n in stores(g.target)}
+            found |= inner - own | loads(node.generators[0].iter)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
 
 
 def stores(tree: ast.AST) -> set[str]:
@@ -54,7 +65,18 @@ class Splitter:
     def __init__(
         self, lifted: Mapping[str, Any], labels: Mapping[int, ast.expr], namer: Namer, tensors: set[str],
         parameters: set[str], rounds: Callable[[ast.For], int | None] = lambda loop: None,
+        classes: Collection[str] = (),
     ) -> None:  # fmt: skip
+        self.classes = classes
+        """The classes of layers that the source has itself."""
+        self.twins: dict[str, int] = {}
+        """Names that hold layers in the branch before this one -> their numbers."""
+        self.called: set[str] = set()
+        """Names that are called."""
+        self.held: set[str] = set()
+        """Lists of layers."""
+        self.absent: set[str] = set()
+        """Parameters that are None where the network makes its own inputs."""
         self.lifted = lifted
         self.labels = labels
         self.namer = namer
@@ -75,6 +97,8 @@ class Splitter:
         """Both halves of the whole body."""
         split = self.split
         self.filled = self._filled(statements)
+        self.called = _called(statements)
+        self.held = _held(statements)
         split.init, split.forward = self._block(statements)
         split.inputs = [n for n in split.inputs if n]
         split.forward = _needed(split.forward)
@@ -83,6 +107,8 @@ class Splitter:
         rounds = _Rounds(names, self.dynamic | self.parameters)
         split.forward = [rounds.visit(s) for s in split.forward]
         split.init = _alive(split.init, loads(split.forward))
+        split.init = [_Shared(self.held).visit(s) for s in split.init]
+        split.forward = [_Shared(self.held).visit(s) for s in split.forward]
         local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
         static = self.parameters | {n for s in split.init for n in stores(s)}
         split.shared = sorted((loads(split.forward) & static) - local)
@@ -115,11 +141,9 @@ class Splitter:
 
     def is_dynamic(self, node: ast.AST) -> bool:
         """Whether something depends on tensors."""
-        return any(
-            is_application(n) or (isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in self.dynamic)
-            or self._lifted_call(n) is not None
-            for n in ast.walk(node)
-        )  # fmt: skip
+        return any(is_application(n) or self._lifted_call(n) is not None for n in ast.walk(node)) or bool(
+            loads(node) & self.dynamic
+        )
 
     def _block(self, statements: Sequence[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
         init: list[ast.stmt] = []
@@ -145,14 +169,17 @@ class Splitter:
                 return self._graph(graph)
             case ast.Return(value=Op(name="functional_model") as graph):
                 return self._graph(graph)
+            case ast.If(test=test) if (answer := self._absent(test)) is not None:
+                return self._block(node.body if answer else node.orelse)
             case ast.If():
                 return self._if(node)
             case ast.For():
                 return self._for(node)
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self._is_layer(value) and not self.loop:
-                number = self.namer.place(value, self._label(value))
-                self.layers[name] = number
-                return [self._made(number, value)], []
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.List() as value) if name in self.held:
+                target = ast.Attribute(ast.Name("self", ast.Load()), name, ast.Store())
+                return [_set(target, Op("module_list", {"modules": value}, layer=True))], []
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if self._is_layer(value) and name in self.called:
+                return [self._named(name, value)], []
         if stores(node) & self.filled and isinstance(node, ast.Assign):
             self.dynamic |= stores(node) & self.filled
             return [], [node]
@@ -161,7 +188,17 @@ class Splitter:
         return self._apply(node)
 
     def _is_layer(self, value: ast.expr) -> bool:
-        return isinstance(value, Op) and value.layer
+        return (isinstance(value, Op) and value.layer) or self._makes(value)
+
+    def _named(self, name: str, value: ast.expr) -> ast.stmt:
+        """A layer that a variable holds; in two branches, it is one attribute."""
+        number = self.twins.get(name)
+        if number is None:
+            number = self.namer.place(value, self._label(value) or ast.Constant(name))
+        else:
+            self.namer.rename(number, name)
+        self.layers[name] = number
+        return self._made(number, value)
 
     def _input(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """Where inputs come in: they are arguments of the forward pass."""
@@ -172,11 +209,27 @@ class Splitter:
             self.dynamic |= {"inputs", name}
             changed = _Swap(hidden, ast.Name("inputs", ast.Load())).visit(node)
             return self._apply(changed)
-        for name in sorted(stores(node)):
+        match node:
+            case ast.If(test=ast.Compare(left=ast.Name(id=given), comparators=[ast.Constant(value=None)])):
+                self.absent.add(given)
+        names = sorted(stores(node))
+        copies: list[ast.stmt] = []
+        if isinstance(node, ast.Assign) and isinstance(node.targets[-1], ast.Name):  # ``x = inputs = Input(...)``
+            self.dynamic |= set(names)
+            names = [node.targets[-1].id]
+            copies = [ast.Assign([t], ast.Name(names[0], ast.Load())) for t in node.targets[:-1]]
+        for name in names:
             if name not in self.split.inputs:
                 self.split.inputs.append(name)
             self.dynamic.add(name)
-        return [], []
+        return [], copies
+
+    def _absent(self, test: ast.expr) -> bool | None:
+        """The answer to ``tensor is None`` of an argument that the network's own inputs replace."""
+        match test:
+            case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[ast.Constant(value=None)]):
+                return isinstance(op, ast.Is) if name in self.absent else None
+        return None
 
     def _graph(self, node: Op) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """``Model(inputs, outputs)`` ends the forward pass."""
@@ -194,11 +247,13 @@ class Splitter:
         dynamic = self.is_dynamic(node)
         if not dynamic and not any(self._is_layer(n) for n in ast.walk(node) if isinstance(n, ast.expr)):
             return [node], []
-        before = set(self.dynamic)
+        before, known, outer = set(self.dynamic), dict(self.layers), self.twins
         body_init, body = self._block(node.body)
         after = set(self.dynamic)
         self.dynamic = before | after
+        self.twins = {n: k for n, k in self.layers.items() if known.get(n) != k}
         else_init, other = self._block(node.orelse)
+        self.twins = outer
         init: list[ast.stmt] = []
         if body_init or else_init:
             init = [_if(copied(node.test), body_init, else_init)]
@@ -294,11 +349,20 @@ class Splitter:
         """The class that a call's function became, also where a variable holds it."""
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
             return None
+        if self._makes(node):
+            return None
         if node.func.id in self.parameters and self.callees is not None:
             seen = {getattr(c, "__name__", "") for c in self.callees.get(getattr(node, "nf_id", -1), ())}
             known = [self.lifted[n] for n in seen if n in self.lifted]
             return known[0] if known and len(known) == len(seen) else None
         return self.lifted.get(node.func.id)
+
+    def _makes(self, node: ast.AST) -> bool:
+        """Whether a call makes an instance of a class of layers that is not applied right there."""
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+            return False
+        found = self.lifted.get(node.func.id)
+        return node.func.id in self.classes or (found is not None and found.is_factory)
 
     def _label(self, layer: ast.expr) -> ast.expr | None:
         for node in ast.walk(layer):
@@ -503,9 +567,15 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
         return node if node.name in wanted else None
     sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
     appends = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_append(node.value)
-    if sets or appends or stores(node) & wanted:
+    if sets or appends or (stores(node) | _changed(node)) & wanted:
         return node
     return None
+
+
+def _changed(node: ast.stmt) -> set[str]:
+    """The names whose items a statement sets."""
+    items = [n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
+    return {i.value.id for i in items if isinstance(i.value, ast.Name)}
 
 
 def _is_append(call: ast.Call) -> bool:
@@ -530,6 +600,25 @@ def _single(node: ast.For, forward: list[ast.stmt]) -> tuple[ast.For, list[ast.s
             break
         node, forward = inner, inner.body
     return node, forward
+
+
+def _called(statements: Sequence[ast.stmt]) -> set[str]:
+    """The names that are called."""
+    nodes = [n for s in statements for n in ast.walk(s)]
+    callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
+    return {c.id for c in callees if isinstance(c, ast.Name)}
+
+
+def _held(statements: Sequence[ast.stmt]) -> set[str]:
+    """The lists of which members are called: ``blocks[i](x)``, ``for block in blocks: x = block(x)``."""
+    nodes = [n for s in statements for n in ast.walk(s)]
+    callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
+    found = {c.value.id for c in callees if isinstance(c, ast.Subscript) and isinstance(c.value, ast.Name)}
+    called = {c.id for c in callees if isinstance(c, ast.Name)}
+    loops = [n for n in nodes if isinstance(n, ast.For) and isinstance(n.target, ast.Name)]
+    found |= {n.iter.id for n in loops if isinstance(n.iter, ast.Name) and stores(n.target) & called}
+    made = [n for n in nodes if isinstance(n, ast.Assign) and isinstance(n.value, ast.List)]
+    return found & {name for n in made for name in stores(n)}
 
 
 def _set(target: ast.expr, value: ast.expr) -> ast.stmt:

@@ -61,6 +61,17 @@ class Project:
         """Whether a module of that name belongs to the project (and is read, not imported as a library)."""
         return module == self.main.module or (not self.foreign(module) and self._path(module) is not None)
 
+    def submodule(self, package: str, name: str) -> bool:
+        """Whether ``from package import name`` gives a module: not where the package itself binds the name otherwise."""
+        if not self.owns(f"{package}.{name}"):
+            return False
+        file = self.file(package) if self.owns(package) else None
+        return file is None or not any(
+            name in bound_names([statement])
+            and not (isinstance(statement, ast.ImportFrom) and file.absolute(statement) == package)
+            for statement in file.tree.body
+        )
+
     def adopt(self, packages: Collection[str]) -> None:
         """Read the given installed packages too, as far as the main file imports them."""
         for name in sorted(imported_packages(self.main.tree) & set(packages)):

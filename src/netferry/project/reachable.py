@@ -223,7 +223,7 @@ def imported(
             submodule = origin if isinstance(node, ast.Import) else f"{origin}.{alias.name}"
             if alias.name == "*" and project.owns(origin):
                 yield origin, set(unresolved) & exported(project, origin)
-            elif project.owns(submodule):
+            elif project.owns(submodule) and (isinstance(node, ast.Import) or project.submodule(origin, alias.name)):
                 yield submodule, _attributes(nodes, alias.asname or alias.name)
             elif project.owns(origin):
                 yield origin, {alias.name}
@@ -264,6 +264,6 @@ def _followed(project: Project, file: SourceFile, statement: ast.stmt, name: str
         return file
     module = file.absolute(statement)
     origin = next((a.name for a in statement.names if (a.asname or a.name) == name), name)
-    if not project.owns(module) or origin != name or project.owns(f"{module}.{origin}"):
+    if not project.owns(module) or origin != name or project.submodule(module, origin):
         return file
     return resolve(project, project.file(module), name) or file

@@ -13,6 +13,8 @@ from netferry.trees import convert
 FULL: Final = 0
 MILD: Final = 1
 """Initial values changed by a tenth: for networks that random values drive out of range."""
+SETTLED: Final = 2
+"""Random values, running statistics near those of the data: for deep networks whose last layer saturates otherwise."""
 
 _GAIN: Final = 1.3
 """Between 1 (linear networks) and the root of 2 (rectified ones): deep activations neither vanish nor explode."""

@@ -5,29 +5,19 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.arguments import all_equal, each, known, observed
+from netferry.frameworks.arguments import all_equal, known, numbers, observed
+from netferry.frameworks.pooling import ADAPTIVE
 from netferry.pivot.nodes import Op, constant
 
 Legalise = Callable[[Op, str], ast.expr]
 
 
-def _numbers(node: Op, name: str, n: int) -> list[ast.expr] | None:
-    """One expression per axis: of a display, or of one number for all; None where that is not known."""
-    given = node.attribute(name)
-    if given is None or (isinstance(given, ast.Constant) and given.value is None):
-        return None
-    if isinstance(given, ast.Tuple | ast.List | ast.Constant):
-        return each(given, n)
-    seen = observed(node, name)
-    return each(given, n) if seen and all(isinstance(v, int) for v in seen) else None
-
-
 def _pool(n: int, target: str) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
-        sizes = _numbers(node, "kernel_size", n)
+        sizes = numbers(node, "kernel_size", n)
         plain = node.attribute("stride") is None or (known(node, "stride") is None and not observed(node, "stride"))
-        strides = sizes if plain else _numbers(node, "stride", n)
-        pads = [constant(0)] * n if node.attribute("padding") is None else _numbers(node, "padding", n)
+        strides = sizes if plain else numbers(node, "stride", n)
+        pads = [constant(0)] * n if node.attribute("padding") is None else numbers(node, "padding", n)
         divisor = node.attribute("divisor_override")
         special = known(node, "ceil_mode") is not False or (divisor is not None and ast.unparse(divisor) != "None")
         if sizes is None or strides is None or pads is None or special:
@@ -51,7 +41,7 @@ def _tuple(items: list[ast.expr]) -> ast.expr:
     return ast.Tuple(list(items), ast.Load())
 
 
-LEGALISATIONS: dict[str, Legalise] = {
+LEGALISATIONS: dict[str, Legalise] = ADAPTIVE | {
     f"{kind}_pool{n}d": _pool(n, target)
     for kind, target in (("max", "max_windows"), ("avg", "mean_windows"))
     for n in (1, 2, 3)

@@ -30,7 +30,6 @@ def shorten(text: str, taken: set[str]) -> tuple[str, list[str]]:
         if short != full and alias in taken:
             continue
         text, count = pattern.subn(short, text)
-        # The generated text may use the short names already: supports and templates are written with them.
         if count or (short == full and pattern.search(text)):
             imports.append(line)
     return text, imports

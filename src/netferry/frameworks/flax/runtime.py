@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -15,6 +16,10 @@ from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.flax import paths, randomness
+
+
+# Compiling takes most of the time, and every program runs once or twice. JAX reads this when it first computes.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 
 
 class FlaxRuntime:
@@ -53,7 +58,8 @@ class FlaxRuntime:
 
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
-        network = factory()
+        with randomness.quick_initialisers():
+            network = _compiled(factory)()
         for _, variable in _variables(network):
             value = variable[...]
             if jnp.issubdtype(value.dtype, jnp.floating):
@@ -116,11 +122,16 @@ class FlaxRuntime:
     ) -> dict[str, Array]:
         """Gradients by every parameter."""
 
+        self._switch(network, training)
+        args, kwargs = self.tensors(arguments)
+
         def loss(network: Any) -> Any:
-            outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
+            outputs = [o for _, o in trees.numbers(network(*args, **kwargs))]
             return sum(_weighted(o, c) for o, c in base.paired(outputs, cotangents))
 
-        gradients = dict(nnx.to_flat_state(nnx.grad(loss)(network)))
+        with randomness.modes(fixed=self._fixed):
+            found_state = _compiled(nnx.grad(loss))(network)
+        gradients = dict(nnx.to_flat_state(found_state))
         places = {id(v): p for p, v in nnx.iter_graph(network) if isinstance(v, nnx.Variable)}
         found: dict[str, Array] = {}
         for path, variable in _variables(network):
@@ -135,6 +146,9 @@ class FlaxRuntime:
         for _, module in _modules(network):
             for name in base.dropout_rates(module, vars(module)):
                 setattr(module, name, 0.0)
+
+    def settle(self, network: Any, arguments: Arguments, random: np.random.Generator) -> None:
+        """Running statistics stay as they were drawn."""
 
     def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
         """What the batch normalisations count."""
@@ -159,10 +173,13 @@ class FlaxRuntime:
         def after(module: Any, args: Any, kwargs: Any, output: Any, path: str) -> None:
             found.append(Call(path, type(module).__name__, self.arrays((args, kwargs)), self.arrays(output)))
 
+        self._switch(network, training=False)
+        args, kwargs = self.tensors(arguments)
         with ExitStack() as stack:
+            stack.enter_context(randomness.modes(fixed=self._fixed))
             for path, module in _modules(network):
                 stack.enter_context(_watched(module, path, after=after))
-            self.run(network, arguments, training=False)
+            network(*args, **kwargs)
         return found
 
     def weights_file(self, network: Any) -> None:
@@ -175,11 +192,26 @@ class FlaxRuntime:
         return bool(kinds & {"float32", "float16"})
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
-        if isinstance(network, nnx.Module):
-            (network.train if training else network.eval)()
+        self._switch(network, training)
         args, kwargs = self.tensors(arguments)
         with randomness.modes(fixed=self._fixed):
-            return network(*args, **kwargs)
+            return _compiled(lambda network: network(*args, **kwargs))(network)
+
+    def _switch(self, network: Any, training: bool) -> None:
+        if isinstance(network, nnx.Module):
+            (network.train if training else network.eval)()
+
+
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled as a whole, which is much faster than operation by operation; as it is where it cannot be."""
+
+    def call(*args: Any) -> Any:
+        try:
+            return nnx.jit(function)(*args)
+        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TypeError, ValueError):
+            return function(*args)
+
+    return call
 
 
 @contextmanager

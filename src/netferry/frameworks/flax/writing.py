@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from netferry.frameworks.flax import names, rngs, state
+from netferry.frameworks.flax import attributes, names, rngs, state
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
+from netferry.passes import tying
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
@@ -27,6 +28,7 @@ class FlaxWriting:
 
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag, variables: the NNX way."""
+        tying.tie(program)
         state.read_and_write(program)
         for definition in program.definitions:
             definition.node = _Conventions(program).visit(definition.node)
@@ -34,6 +36,8 @@ class FlaxWriting:
 
     def finish(self, program: Program, trees: Sequence[ast.stmt], construction: ast.expr) -> ast.expr:
         """Hand ``rngs`` to whoever needs them, once it is settled who does."""
+        for tree in trees:
+            attributes.settle(tree)
         return rngs.thread(program, trees, construction)
 
     def reference(self, node: Reference) -> ast.expr | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netferry.frameworks.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
+from netferry.frameworks.convolutions import full_same, linear, padding_mode, plus
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
@@ -68,29 +69,11 @@ def _is_same(node: Op, n: int) -> bool:
     return all(_keeps_size(k, p, d, odd) for k, p, d in zip(kernels, paddings, dilations, strict=True))
 
 
-def _mode(node: Op) -> str | None:
-    """How the padding is filled; None where it is not known."""
-    mode: str | None = known(node, "padding_mode")
-    seen = set(observed(node, "padding_mode"))
-    if mode is None and len(seen) == 1:
-        mode = seen.pop()
-    return mode
-
-
-def _full_same(node: Op, n: int) -> ast.expr:
-    """The padding that ``same`` stands for, from literal sizes."""
-    pairs = []
-    for kernel, dilation in zip(per_axis(node, "kernel_size", n), per_axis(node, "dilation", n), strict=True):
-        total = literal(dilation) * (literal(kernel) - 1)
-        pairs.append((total // 2, total - total // 2))
-    return constant(pairs[0] if n == 1 else tuple(pairs))
-
-
 def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         if n < 3 and not node.name.startswith("depthwise") and _is_depthwise(node, n):
             return _depthwise(node, n)
-        padding, mode = known(node, "padding"), _mode(node)
+        padding, mode = known(node, "padding"), padding_mode(node)
         plain = {"padding": None, "padding_mode": None}
         if padding == "valid" or all_equal(node, "padding", n, 0):
             return node if all(node.attribute(name) is None for name in plain) else node.replace(attributes=plain)
@@ -99,7 +82,7 @@ def _layer(n: int) -> Legalise:
         if mode == "zeros" and (padding == "same" or _is_same(node, n)):
             final = padding == "same" and node.attribute("padding_mode") is None
             return node if final else node.replace(attributes={"padding": _SAME, "padding_mode": None})
-        pads = _full_same(node, n) if padding == "same" else symmetric(node, "padding", n)
+        pads = full_same(node, n) if padding == "same" else symmetric(node, "padding", n)
         fill = {} if mode == "zeros" else {"mode": constant(mode)}
         pad = Op(f"spatial_pad{n}d", {}, {"pads": pads, **fill}, layer=True, site=node.site)
         return sequence(node, pad, node.replace(attributes=plain))
@@ -113,7 +96,7 @@ def _function(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         bias, x = node.operand("bias"), node.operand("x")
         if bias is not None:
-            return _plus(node, bias)
+            return plus(node, bias)
         padding = known(node, "padding")
         if padding == "same" or x is None or node.attribute("padding") is None:
             return node
@@ -174,12 +157,6 @@ def _table() -> dict[str, Legalise]:
     return made
 
 
-def _linear(node: Op, framework: str) -> ast.expr:
-    """The bias is added behind the product."""
-    bias = node.operand("bias")
-    return node if bias is None else _plus(node, bias)
-
-
 def _weighed(node: Op, framework: str) -> ast.expr:
     """A formula with a factor that was seen to be None is another one then."""
     for name in ("weight", "pos_weight"):
@@ -192,18 +169,9 @@ def _weighed(node: Op, framework: str) -> ast.expr:
     return node
 
 
-def _plus(node: Op, bias: ast.expr) -> ast.expr:
-    """The op without its bias, and that added behind unless it is None."""
-    plain = node.replace(operands={"bias": None})
-    total = ast.BinOp(plain, ast.Add(), bias)
-    if None not in observed(node, "bias"):
-        return total
-    return ast.IfExp(ast.Compare(copied(bias), [ast.Is()], [ast.Constant(None)]), copied(plain), total)
-
-
 LEGALISATIONS: dict[str, Legalise] = {
     **_table(),
-    "functional_linear": _linear,
+    "functional_linear": linear,
     "binary_cross_entropy": _weighed,
     "binary_cross_entropy_with_logits": _weighed,
 }

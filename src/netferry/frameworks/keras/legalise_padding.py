@@ -49,6 +49,9 @@ def _layer(n: int) -> Legalise:
         entries = _entries(node, "padding")
         if padding is None or (entries is None and not numbers):
             return node
+        if entries and all(is_literal(e) and literal(e) <= 0 for e in entries) and _crops(entries, []):
+            sizes = [constant(-literal(e)) for e in entries]
+            return Op(f"crop{n}d", {}, {"cropping": _compact(_pairs(sizes))}, layer=True, site=node.site)
         pads = padding if entries is None else _compact(_pairs(entries))
         options = {k.arg: k.value for k in node.attributes if k.arg in ("mode", "value")}
         return Op(f"spatial_pad{n}d", {}, {"pads": pads, **options}, layer=True, site=node.site)

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Callable
 
 from netferry.frameworks.arguments import all_equal, around, each, known, observed, per_axis, sequence, symmetric
+from netferry.frameworks.pooling import ADAPTIVE
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -79,23 +80,6 @@ def _average(n: int) -> Legalise:
     return legalise
 
 
-def _adaptive(n: int) -> Legalise:
-    """A size for every axis."""
-
-    def legalise(node: Op, framework: str) -> ast.expr:
-        size = node.attribute("output_size")
-        if size is None or isinstance(size, ast.Tuple | ast.List) or all_equal(node, "output_size", n, 1):
-            return node
-        seen = observed(node, "output_size")
-        if seen and all(isinstance(value, list | tuple) for value in seen):
-            return node
-        sizes = [size] * n if is_literal(size) or isinstance(size, ast.Name) else None
-        made = ast.BinOp(ast.Tuple([size], ast.Load()), ast.Mult(), constant(n))
-        return node.replace(attributes={"output_size": ast.Tuple(list(sizes), ast.Load()) if sizes else made})
-
-    return legalise
-
-
-LEGALISATIONS: dict[str, Legalise] = {
-    f"adaptive_{kind}_pool{n}d": _adaptive(n) for kind in ("avg", "max") for n in (1, 2, 3)
-} | {f"{kind}_pool{n}d": make(n) for kind, make in (("max", _max), ("avg", _average)) for n in (1, 2, 3)}
+LEGALISATIONS: dict[str, Legalise] = ADAPTIVE | {
+    f"{kind}_pool{n}d": make(n) for kind, make in (("max", _max), ("avg", _average)) for n in (1, 2, 3)
+}

@@ -7,6 +7,7 @@ from typing import Any
 
 from netferry.conventions import MISSING
 from netferry.frameworks.keras.activations import activation_layer, rectifier
+from netferry.frameworks.keras.wrapping import inlined
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind, bind
 from netferry.pivot.copying import copied
@@ -20,6 +21,8 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
     if not isinstance(inner, ast.Call) or len(node.args) != 1 or node.keywords:
         return MISSING
     name = getattr(next(iter(reader.callees(inner)), None), "__name__", "")
+    if name == "Lambda":
+        return inlined(reader, node, inner)
     if name == "Activation":
         given = inner.args[0] if inner.args else next((k.value for k in inner.keywords if k.arg == "activation"), None)
         made = activation_layer(reader, given) if given is not None else None

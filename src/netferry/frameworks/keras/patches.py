@@ -88,7 +88,12 @@ def _exact_constants() -> Iterator[None]:
             dtype = keras.config.floatx() if float in kinds and kinds <= {float, int} else None
         return convert(x, dtype, sparse, ragged)
 
+    def signbit(x: Any) -> Any:
+        return tf.bitcast(narrowing_cast(x, tf.float64), tf.int64) < 0
+
     with ExitStack() as stack:
+        numpy = importlib.import_module("keras.src.backend.tensorflow.numpy")
+        stack.enter_context(_replaced(numpy, "signbit", signbit))  # Keras reads the bits of a cast to float32.
         stack.enter_context(widening.widened(_replaced))
         stack.enter_context(_replaced(tf, "cast", cast))
         stack.enter_context(_replaced(keras.ops, "convert_to_tensor", convert_to_tensor))

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.frameworks.keras import flags, older, paths
+from netferry.frameworks.keras.linking import link, linked
 from netferry.frameworks.keras.patching import replaced
 from netferry.frameworks.keras.vocabulary import callable_path, class_path
 from netferry.inputs import InputSpec, materialise
@@ -18,7 +19,9 @@ from netferry.inputs import InputSpec, materialise
 if TYPE_CHECKING:
     from netferry.observe.recorder import Recorder
 
-_CONTAINERS = ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer")
+_CONTAINERS = ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer", "keras.layers.Lambda")
+_AROUND = ("keras.layers.TimeDistributed",)
+"""Stock layers that are layers around others, which are seen too."""
 _TENSORS = (tf.Tensor, keras.KerasTensor, tf.Variable, keras.Variable)
 _OPEN = (2, 7, 11, 13, 17)
 """What stands for a size that a symbolic tensor leaves open, by axis: sizes that nothing else has."""
@@ -84,13 +87,22 @@ class KerasProbe:
             path = probe.layer_path(layer)
             stock = path is not None and path not in _CONTAINERS
             hidden = any(inside)
-            inside.append(stock)
-            was, recorder.active = recorder.active, recorder.active and not stock and not hidden
+            inside.append(stock and path not in _AROUND)
+            was, recorder.active = recorder.active, recorder.active and not inside[-1] and not hidden
             try:
-                output = original(layer, *args, **kwargs)
+                with linked(recorder, layer, (args, kwargs), own=not stock) as results:
+                    output = original(layer, *args, **kwargs)
+                link(recorder, results, output)
             finally:
                 inside.pop()
                 recorder.active = was
+            if not stock and not hidden and recorder.active:
+                with _quiet(recorder):
+                    passed = list(_members(layer, args, output))
+                for member, before, after in passed:
+                    recorder.event(None, str(probe.layer_path(member)), (before,), {}, after, instance=member)
+            if path in _AROUND and not hidden and recorder.active and isinstance(output, keras.KerasTensor):
+                _step(recorder, probe.layer_path(layer.layer), layer.layer, args[0], output)
             if stock and not hidden and recorder.active and not recorder.awaiting(layer):
                 given = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
                 recorder.event(None, str(path), args, given, output, instance=layer)
@@ -161,6 +173,36 @@ class KerasProbe:
 def _through_layers(network: Any, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:
     """What a network inside another gives, by calling its layers, which then are seen; Keras looks only at shapes."""
     return network._run_through_graph(inputs)
+
+
+def _step(recorder: Recorder, path: str | None, layer: Any, given: Any, output: Any) -> None:
+    """One step of a layer that is applied at each of a sequence: on symbolic tensors, Keras only looks at shapes."""
+    if path is not None and path not in _CONTAINERS:
+        one, other = (keras.KerasTensor((t.shape[0], *t.shape[2:]), t.dtype) for t in (given, output))
+        recorder.event(None, path, (one,), {}, other, instance=layer)
+
+
+@contextmanager
+def _quiet(recorder: Recorder) -> Iterator[None]:
+    was, recorder.active = recorder.active, False
+    try:
+        yield
+    finally:
+        recorder.active = was
+
+
+def _members(layer: Any, args: Sequence[Any], output: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """What the members of a ``Sequential`` did to a symbolic tensor, which passes them by."""
+    if not isinstance(layer, keras.Sequential) or not args or not isinstance(output, keras.KerasTensor):
+        return
+    at = args[0]
+    for member in layer.layers:
+        after = output if member is layer.layers[-1] else member.compute_output_spec(at)
+        if isinstance(member, keras.Sequential):
+            yield from _members(member, (at,), after)
+        else:
+            yield member, at, after
+        at = after
 
 
 def _tensors(value: Any) -> Any:

@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import flags, methods, orders, paths
+from netferry.frameworks.keras import flags, methods, orders, paths, wrapping
 from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
+
 from netferry.frameworks.keras.walk import walk
 from netferry.ops import registry
 from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant
@@ -146,7 +147,10 @@ class KerasConventions(KerasProbe):
             return rule(self, reader, node)
         if path in ("keras.Layer.__call__", "keras.Layer.build", "keras.Layer.add_loss", "keras.Layer.add_metric"):
             return ast.Constant(None)
+        if path == "keras.layers.TimeDistributed":
+            return wrapping.at_every_step(reader, node)
         if path.startswith("keras.layers."):
+            wrapping.without_inner_dropout(reader, node)
             return self._layer(reader, node, path)
         return MISSING
 
@@ -291,7 +295,8 @@ def _position(path: str, argument: str) -> int | None:
 
 def _strip(reader: Reader, node: ast.Call, path: str) -> None:
     """Drop what does not change the result."""
-    node.keywords = [k for k in node.keywords if k.arg not in _IGNORED]
+    kept = {"input_dim"} if path == "keras.layers.Embedding" else set()
+    node.keywords = [k for k in node.keywords if k.arg in kept or k.arg not in _IGNORED]
     _drop_channels_last(reader, node)
     for keyword in node.keywords:
         if keyword.arg == "padding":

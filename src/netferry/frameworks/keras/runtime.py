@@ -168,6 +168,23 @@ class KerasRuntime:
             self.run(network, arguments, training=True)
         return found
 
+    def settle(self, network: Any, arguments: Arguments, random: np.random.Generator) -> None:
+        """Bring the running statistics of batch normalisations near those of the data."""
+
+        def before(layer: Any, path: str, args: Any, kwargs: Any) -> None:
+            x = args[0] if args else kwargs["inputs"]
+            axes = [a for a in range(len(x.shape)) if a != layer.axis % len(x.shape)]
+            mean, variance = (_array(v) for v in keras.ops.moments(x, axes))
+            layer.moving_mean.assign(mean * random.uniform(-0.3, 0.3, mean.shape))
+            # The second moment, as the variance at a single place is none.
+            layer.moving_variance.assign((variance + mean**2 + 1e-2) * random.uniform(0.8, 1.2, variance.shape))
+
+        with ExitStack() as stack:
+            for path, layer in _layers(network):
+                if isinstance(layer, keras.layers.BatchNormalization):
+                    stack.enter_context(_wrapped(layer, path, before=before))
+            self.run(network, arguments, training=False)
+
     def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
         """Every call of a layer, through a wrapped ``call``."""
         found: list[Call] = []
@@ -195,6 +212,8 @@ class KerasRuntime:
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         args, kwargs = self.tensors(arguments)
+        if len(args) > 1 and type(network).__name__ == "Functional":
+            args = (keras.tree.pack_sequence_as(network._inputs_struct, list(args)),)
         if isinstance(network, keras.layers.Layer):
             args, kwargs = _by_keyword(network, args, kwargs)
         if isinstance(network, keras.layers.Layer):

@@ -88,6 +88,8 @@ def callable_path(function: Any) -> str | None:
         return f"tf.Module.{name}"
     if module.partition(".")[0] not in LIBRARIES or module.startswith("keras.src.applications"):
         return None
+    if name == "__init__" and module.startswith("keras.src."):
+        return f"keras.{function.__qualname__}"
     if module.startswith("keras.src.layers.merging"):
         return f"keras.layers.{name}"
     if module.startswith("keras.src.activations"):

@@ -50,7 +50,7 @@ def _stock(layer: Any) -> str | None:
     if kind is None or class_path(kind) is None:
         return None
     path = next(p for k in type(layer).__mro__ if (p := class_path(k)) is not None)
-    return None if path in _CONTAINERS else path
+    return None if path in _CONTAINERS or path == "keras.layers.TimeDistributed" else path
 
 
 def _members(layer: Any, *, whole: bool) -> Iterator[Member]:

@@ -18,10 +18,10 @@ from netferry.frameworks.keras import (
     masks,
     names,
     training,
-    tying,
 )
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
+from netferry.passes import tying
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 
@@ -201,6 +201,12 @@ class _Conventions(ast.NodeTransformer):
         calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
         names = [a.id for d in calls for a in d.args if isinstance(a, ast.Name)]
         return next((name for name in names if name in self.classes), None)
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        """The type of a layer's variables is known before there are any."""
+        self.generic_visit(node)
+        x = node.operand("x") if node.name == "dtype_of" else None
+        return ast.Attribute(x.owner, "variable_dtype", ast.Load()) if isinstance(x, LayerAttribute) else node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)

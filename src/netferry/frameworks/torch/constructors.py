@@ -20,25 +20,25 @@ def constructed(path: str) -> Any:
     """The rule that reads a constructor: numbers (or a shape) are sizes, anything else is what the tensor holds."""
     dtype = _TYPES[path.removeprefix("torch.").removesuffix("Tensor")]
 
-    def rule(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | object:
+    def rule(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr:
         made = _op(reader, node, dtype)
         if made is None:
             return reader.hole(node, f"{path} of something that is neither sizes nor numbers", "use torch.tensor")
-        made.nf_id = getattr(node, "nf_id", -1)
+        made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
         reader.counts.observed += 1
         return made
 
     return rule
 
 
-def _op(reader: Reader, node: ast.Call, dtype: str) -> Any:
+def _op(reader: Reader, node: ast.Call, dtype: str) -> Op | None:
     """The op of one call; None where what it was given is not known."""
     site, typed = reader.site(node), constant(dtype)
     if not node.args:
         return Op("empty", {}, {"shape": ast.Tuple([constant(0)], ast.Load()), "dtype": typed}, site=site)
     shape = _shape(reader, node)
-    if shape is not None:
-        return Op("empty", {}, {"shape": shape, "dtype": typed}, site=site)
+    if shape is not None:  # Single precision is what tensors have unless another type is asked for.
+        return Op("empty", {}, {"shape": shape} | ({} if dtype == "float32" else {"dtype": typed}), site=site)
     if len(node.args) != 1:
         return None
     given = reader.visit(node.args[0])
@@ -54,7 +54,8 @@ def _shape(reader: Reader, node: ast.Call) -> ast.expr | None:
         return ast.Tuple([reader.visit(a) for a in node.args], ast.Load())
     if len(kinds) == 1 and kinds[0] == {"shape"}:
         argument = node.args[0]
-        return reader.visit(argument.value if isinstance(argument, ast.Starred) else argument)
+        found: ast.expr = reader.visit(argument.value if isinstance(argument, ast.Starred) else argument)
+        return found
     return None
 
 

@@ -25,17 +25,48 @@ def _same(node: Op, name: str, drop: tuple[str, ...]) -> Op:
 
 def _conv(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
+        node = _word(node)
         if node.name.startswith("depthwise") and node.attribute("multiplier") is None:
             return _as_grouped(node, n)
+        if known(node, "padding") == "same" and (all_equal(node, "kernel_size", n, 1) or _is_even_sided(node, n)):
+            made = node.replace(attributes={"padding": _half(node, n)})
+            return made if node.name.startswith("depthwise") else lazy(made) or made
         if known(node, "padding") != "same" or all_equal(node, "stride", n, 1):
             return node if node.name.startswith("depthwise") else lazy(node) or node
-        if all_equal(node, "kernel_size", n, 1):
-            return node.replace(attributes={"padding": None})
         if node.name.startswith("depthwise"):
             return _as_grouped(node, n)
         return _same(node, f"same_conv{n}d", ("padding", "padding_mode"))
 
     return legalise
+
+
+def _word(node: Op) -> Op:
+    """``"same" if padding == "same" else 0``: the variable itself, which holds a word that PyTorch knows too."""
+    match node.attribute("padding"):
+        case ast.IfExp(
+            test=ast.Compare(left=ast.Name() as held, ops=[ast.Eq()], comparators=[ast.Constant(value="same")]),
+            body=ast.Constant(value="same"),
+            orelse=ast.Constant(value=0 | "valid"),
+        ):
+            return node.replace(attributes={"padding": held})
+    return node
+
+
+def _is_even_sided(node: Op, n: int) -> bool:
+    """Whether ``same`` is a known number, equal on both sides."""
+    items = [*per_axis(node, "kernel_size", n), *per_axis(node, "dilation", n)]
+    if not all_equal(node, "stride", n, 1) or not all(map(is_literal, items)):
+        return False
+    return all(literal(k) % 2 for k in per_axis(node, "kernel_size", n))
+
+
+def _half(node: Op, n: int) -> ast.expr | None:
+    """Half of what the kernel spans beyond one; None for nothing."""
+    if all_equal(node, "kernel_size", n, 1):
+        return None
+    pairs = zip(per_axis(node, "kernel_size", n), per_axis(node, "dilation", n), strict=True)
+    sizes = [literal(d) * (literal(k) - 1) // 2 for k, d in pairs]
+    return _number(sizes)
 
 
 def _as_grouped(node: Op, n: int) -> Op:

@@ -516,6 +516,10 @@ def _forward(conventions: TorchConventions, reader: Reader, node: ast.Call) -> a
     return node
 
 
+def _records(conventions: TorchConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return reader.hole(node, "whether gradients are recorded is not known elsewhere", "ask self.training instead")
+
+
 def _builtin(name: str) -> Rule:
     """``self.__getattr__(name)`` is what the builtin does."""
 
@@ -547,6 +551,7 @@ _RULES: dict[str, Rule] = {
     "torch.jit.annotate": _second_argument,
     "torch.device": _argument,
     "torch.autograd.Variable": _argument,
+    "torch.is_grad_enabled": _records,
     **{path: constructed(path) for path in CONSTRUCTORS},
     **{f"torch.nn.Module.{name}": _pretrained for name in _CHECKPOINTS},
     _DOWNLOAD: _pretrained,

@@ -102,7 +102,7 @@ class TorchRuntime:
         base.check_shape(path, tensor.shape, array)
         with torch.no_grad():
             # PyTorch reads only arrays that it could also write.
-            tensor.copy_(torch.from_numpy(array if array.flags.writeable else array.copy()))
+            tensor.copy_(torch.from_numpy(array if array.flags.writeable else np.array(array)))
 
     def fan_in(self, shape: Sequence[int]) -> int:
         """All axes but the first are summed over."""
@@ -134,6 +134,21 @@ class TorchRuntime:
         for module in _modules(network):
             for name in base.dropout_rates(module, vars(module)):
                 setattr(module, name, 0.0)
+
+    def settle(self, network: Any, arguments: Arguments, random: np.random.Generator) -> None:
+        """Bring the running statistics of batch normalisations near those of the data."""
+
+        def before(module: Any, inputs: Any) -> None:
+            x = inputs[0].transpose(0, 1).flatten(1)
+            factors = torch.from_numpy(random.uniform(-0.3, 0.3, (2, x.shape[0])))
+            module.running_mean.copy_(x.mean(1) * factors[0])
+            module.running_var.copy_(((x**2).mean(1) + 1e-2) * (1 + factors[1]))  # The variance at one place is none.
+
+        with ExitStack() as stack:
+            for _, module in _named_modules(network):
+                if isinstance(module, torch.nn.modules.batchnorm._BatchNorm) and module.running_var is not None:
+                    stack.callback(module.register_forward_pre_hook(before).remove)
+            self.run(network, arguments, training=False)
 
     def variance_updates(self, network: Any, arguments: Arguments) -> dict[str, VarianceUpdate]:
         """What the normalisation layers with running statistics count."""

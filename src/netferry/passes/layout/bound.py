@@ -227,13 +227,25 @@ def _value(value: Any, conversion: Conversion) -> Any:
         return value
 
 
+def _is_fixed(spelling: Spelling, event: Event) -> bool:
+    """Whether the arguments that tell one op from another of the same class have the values of this one."""
+    given = dict(zip(spelling.parsed.names, event.args, strict=False)) | dict(event.kwargs)
+    return all(
+        given.get(name, spelling.parsed[name].default) == wanted
+        for name, wanted in spelling.fixed.items() if name in _TELLING
+    )  # fmt: skip
+
+
+_TELLING = frozenset({"scale", "center"})
+
+
 def layer_attributes(recording: Any) -> dict[int, tuple[OpDef, Spelling, dict[str, Any]]]:
     """Instance of a stock layer -> its op, spelling, and canonical attribute values as constructed."""
     found: dict[int, tuple[OpDef, Spelling, dict[str, Any]]] = {}
     for identity, event in _constructions(recording).items():
         for op, spelling in registry.find(event.path):
             attributes = _match(spelling.parsed, event.args, event.kwargs, spelling, op) if spelling.layer else None
-            if attributes is not None:
+            if attributes is not None and _is_fixed(spelling, event):
                 found[identity] = (op, spelling, attributes)
                 break
     return found

@@ -151,8 +151,10 @@ class _Apply(ast.NodeTransformer):
         """``b, c, h, w = x.shape`` names the axes in the target's order."""
         value = node.value
         if isinstance(value, ast.Tuple) and isinstance(node.targets[0], ast.Tuple):
+            self.generic_visit(node)
             starred = any(isinstance(e, ast.Starred) for e in node.targets[0].elts)
             self._spelled(value) if starred else self._unpacked(node.targets[0], value)
+            return node
         if isinstance(value, Op) and value.name == "shape" and isinstance(node.targets[0], ast.Tuple):
             edit = self._edit(value)
             target = node.targets[0]

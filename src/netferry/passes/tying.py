@@ -1,4 +1,4 @@
-"""Layers that share a parameter. Keras makes variables later, so what is shared is the layer, not its variable."""
+"""Layers that share a parameter, for targets in which they share a layer instead, not its variable."""
 
 from __future__ import annotations
 
