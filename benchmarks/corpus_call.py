@@ -49,7 +49,7 @@ def _spec(node: ast.expr, given: Sequence[Spec]) -> Spec:
             return {"list": [_spec(item, given) for item in items]}
         case ast.Tuple(elts=items):
             return {"tuple": [_spec(item, given) for item in items]}
-        case ast.Subscript(value=ast.Name(id="inputs"), slice=ast.Constant(value=index)):
+        case ast.Subscript(value=ast.Name(id="inputs"), slice=ast.Constant(value=int(index))):
             return dict(given[index])
         case ast.Subscript(value=value, slice=ast.Constant()):
             whole = _spec(value, given)

@@ -25,7 +25,7 @@ def assert_equivalent(found: netferry.Migration) -> None:
 def test_sequential() -> None:
     found = migrated("cnn")
     assert_equivalent(found)
-    assert 'nn.Conv2d(3, 32, 3, padding="same")' in found.code
+    assert "nn.Conv2d(3, 32, 3, padding=1)" in found.code
     assert "# half the size" in found.code or "Conv2dSame(32, 64, 3, stride=2)" in found.code
 
 

@@ -175,6 +175,13 @@ class Reader(ast.NodeTransformer):
             return ast.copy_location(Op("sequential", {"layers": node}, layer=True, site=self.site(node)), node)
         return ast.copy_location(sliced(node), node)
 
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        mixed = getattr(self.conventions, "mixed", None)
+        if mixed is not None:
+            mixed(self, node)
+        self.generic_visit(node)
+        return node
+
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         answer = self.conventions.decided(self, node.test)
         if answer is not None:
@@ -260,6 +267,9 @@ class Reader(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """``x.add_(y)``: a tensor that is changed in place is a new one of the same name elsewhere."""
+        part = _changed_part(node.value)
+        if part is not None and self._is_inplace(node.value) and self._is_view(part):
+            return self._update(node, copied(part), node.value)
         self.generic_visit(node)
         owner: ast.expr | None = node.value
         while isinstance(owner, Op) and getattr(owner, "inplace", False) and not owner.name.startswith("init_"):
@@ -274,6 +284,17 @@ class Reader(ast.NodeTransformer):
         target = copied(owner)
         target.ctx = ast.Store()
         return _replace_statement(ast.Assign([target], node.value), node)
+
+    def _is_inplace(self, call: ast.expr) -> bool:
+        """Whether a call was seen to change the tensor that it is a method of."""
+        paths = (self.conventions.path(c) or "" for c in self.callees(call)) if isinstance(call, ast.Call) else ()
+        return any(spelling.inplace for path in paths for _, spelling in registry.find(path))
+
+    def _is_view(self, part: ast.Subscript) -> bool:
+        """Whether a part shares its memory with the whole: one chosen by a tensor or a list is a copy."""
+        indices = part.slice.elts if isinstance(part.slice, ast.Tuple) else [part.slice]
+        seen = [v for index in indices for v in self.values(index)]
+        return not any(isinstance(v, Tensor | list) for v in seen)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         target = node.target
@@ -373,6 +394,14 @@ class Reader(ast.NodeTransformer):
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
         return node
+
+
+def _changed_part(value: ast.expr) -> ast.Subscript | None:
+    """The part of a tensor whose method is called: ``x[i].zero_()``."""
+    match value:
+        case ast.Call(func=ast.Attribute(value=ast.Subscript() as part)):
+            return part
+    return None
 
 
 def _replace_statement(made: ast.stmt, original: ast.stmt) -> ast.stmt:

@@ -21,7 +21,7 @@ class Supports:
 
     def need(self, name: str) -> None:
         """Note that the file must carry a definition, and those it needs in turn."""
-        for required in registry.support(name).requires:
+        for required in registry.support(name).needs(self.framework):
             self.need(required)
         if name not in self.names:
             own = name

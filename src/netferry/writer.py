@@ -13,7 +13,17 @@ from typing import Any, Protocol
 from netferry import callables, frameworks, reporting, stdlib
 from netferry.ops import registry
 from netferry.ops.core import OpDef, Spelling
-from netferry.ops.lowering import CannotWrite, arguments, as_function, choose, dotted, is_function, lower, shortest
+from netferry.ops.lowering import (
+    CannotWrite,
+    arguments,
+    as_function,
+    by_keyword,
+    choose,
+    dotted,
+    is_function,
+    lower,
+    shortest,
+)
 from netferry.passes import leftovers
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
@@ -80,6 +90,7 @@ class Lowering(ast.NodeTransformer):
         self.taken = _bound_names(d.node for d in program.definitions)
         self.supports = Supports(conventions.name, self.taken | {i.alias for i in program.imports})
         self.adapted = callables.adapted(program, self._native)
+        self._in_place_of_layer = False
 
     def visit_Op(self, node: Op) -> ast.expr:
         try:
@@ -124,9 +135,12 @@ class Lowering(ast.NodeTransformer):
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
         if is_function(node, self.conventions.name):
+            self._in_place_of_layer = True
             return ast.copy_location(shortest(self.visit(as_function(node))), node)
+        named, self._in_place_of_layer = self._in_place_of_layer, False
         self.generic_visit(node)
-        result = lower(node, self.conventions.name, self.supports.apply)
+        change = self.supports.apply
+        result = lower(node, self.conventions.name, (lambda s: by_keyword(change(s))) if named else change)
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
 
     def visit_LayerCall(self, node: LayerCall) -> ast.expr:

@@ -225,6 +225,9 @@ class Flax:
                 value = variable[...]
                 if self._floats(value):
                     variable.set_value(value.astype("float64"))
+            for module in self.parts(layer):
+                if getattr(module, "dtype", None) == self._jax.numpy.float32:
+                    module.dtype = self._jax.numpy.float64
             layer.eval()
         return layer
 

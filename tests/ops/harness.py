@@ -135,7 +135,7 @@ def with_supports(expression: ast.expr, framework: str, names: dict[str, Any]) -
             found = registry.support(name)
         except KeyError:
             return
-        for required in found.requires:
+        for required in found.needs(framework):
             need(required)
         exec(found.code[framework], scope)  # noqa: S102 - the definition under test
 

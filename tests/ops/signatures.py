@@ -37,6 +37,8 @@ def live(spelling: Spelling) -> list[tuple[Parameter, ...]] | None:
     written_in_python = inspect.isfunction(found) or inspect.isclass(found)
     if not written_in_python and (stubbed := _stubs().get(_stub_name(spelling.path))):
         return stubbed
+    if type(found).__name__ == "ufunc":  # JAX's show nothing but ``*args``.
+        return None
     function = found.__init__ if inspect.isclass(found) else found
     try:
         signatures = [inspect.signature(f) for f in typing.get_overloads(function) or [function]]

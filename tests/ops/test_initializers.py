@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 import numpy as np
 import pytest
 
@@ -12,14 +14,18 @@ from tests.ops.backends import BACKEND, Array, backend
 from tests.ops.harness import Trial, evaluate, trials, with_supports
 
 _SHAPE = (400, 160)
-"""PyTorch's output and input size; Keras has them the other way round."""
+"""PyTorch's output and input size; the targets have them the other way round."""
 
 
 def _target(trial: Trial) -> Array:
     framework = backend(trial.framework)
-    node = Op(trial.op.name, {}, {k: constant(v) for k, v in trial.case.attributes.items()})
+    given = {"x": ast.Name("x", ast.Load())} if trial.framework == "flax" else {}
+    node = Op(trial.op.name, given, {k: constant(v) for k, v in trial.case.attributes.items()})
     expression = lower_expression(node, trial.framework)
-    initializer = evaluate(expression, with_supports(expression, trial.framework, framework.names), {})
+    scope = with_supports(expression, trial.framework, framework.names)
+    if trial.framework == "flax":  # Its spellings are the values themselves, drawn for the shape of a variable.
+        return np.asarray(evaluate(expression, scope, {"x": np.empty(_SHAPE[::-1])})).T
+    initializer = evaluate(expression, scope, {})
     return np.asarray(initializer(_SHAPE[::-1], dtype="float32")).T
 
 
@@ -36,7 +42,7 @@ def _source(trial: Trial) -> Array:
 
 def _trials() -> list[Trial]:
     ops = [op for op in registry.all_ops() if op.name.startswith("init_")]
-    targets = ("tensorflow", "keras") if BACKEND == "tensorflow" else ("keras",)
+    targets = ("tensorflow", "keras", "flax") if BACKEND == "tensorflow" else ("keras",)
     return list(trials(ops, targets))
 
 

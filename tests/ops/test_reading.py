@@ -15,7 +15,7 @@ from netferry.ops.core import INFERRED, REQUIRED, Case, OpDef, Spelling
 from netferry.ops.lowering import CannotWrite, convert
 from netferry.pivot.nodes import constant, is_literal, literal
 
-FRAMEWORKS = ("torch", "tensorflow", "keras")
+FRAMEWORKS = ("torch", "tensorflow", "keras", "flax")
 
 
 @dataclass(frozen=True)

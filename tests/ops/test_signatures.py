@@ -10,7 +10,7 @@ from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED, OpDef, Parameter, Spelling
 from tests.ops.signatures import UNKNOWN, live, resolve, takes_any_keyword
 
-FRAMEWORKS = ("torch", "tensorflow", "keras")
+FRAMEWORKS = ("torch", "tensorflow", "keras", "flax")
 Overloads = list[tuple[Parameter, ...]]
 COMMON = {"name", "dtype", "trainable"}
 """Keywords that every Keras layer takes although not every signature names them."""

@@ -23,13 +23,19 @@ CAUSAL = np.triu(np.full((5, 5), -np.inf), 1)
 def build(framework: str, text: str) -> Any:
     """The layer of an expression written for PyTorch or with support classes."""
     tool = backend(framework)
-    prefix = {"torch": "torch.nn.", "tensorflow": "", "keras": ""}[framework]
+    prefix = "torch.nn." if framework == "torch" else ""
     norm = {"torch": "torch.nn.LayerNorm(6)", "tensorflow": "tf.keras.layers.LayerNormalization(epsilon=1e-5)"}
     norm["keras"] = norm["tensorflow"].removeprefix("tf.")
+    norm["flax"] = "flax.nnx.LayerNorm(6, epsilon=1e-5, rngs=rngs)"
     for name in ("TransformerEncoder", "TransformerDecoder", "Transformer"):
         text = text.replace(f"<{name}", f"{prefix}{name}")
     expression = ast.parse(text.replace("<norm", norm[framework]), mode="eval").body
-    return evaluate(expression, with_supports(expression, framework, tool.names), {})
+    if framework == "flax":
+        for call in ast.walk(expression):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+                call.keywords.append(ast.keyword("rngs", ast.Name("rngs", ast.Load())))
+    made = evaluate(expression, with_supports(expression, framework, tool.names), {})
+    return tool.build(made, lambda: None) if framework == "flax" else made
 
 
 def transfer(source: Any, target: Any, framework: str, attributes: Mapping[str, Any]) -> None:
@@ -41,8 +47,9 @@ def transfer(source: Any, target: Any, framework: str, attributes: Mapping[str, 
             op = registry.get(LAYERS[kind])
             _copy(op, (module, at_path(target, path)), tools, framework, attributes)
         elif kind == "LayerNorm" and path.rpartition(".")[2] == "norm":
-            tools[1].assign(at_path(target, path).gamma, module.weight.detach().numpy())
-            tools[1].assign(at_path(target, path).beta, module.bias.detach().numpy())
+            scale, shift = ("scale", "bias") if framework == "flax" else ("gamma", "beta")
+            tools[1].assign(getattr(at_path(target, path), scale), module.weight.detach().numpy())
+            tools[1].assign(getattr(at_path(target, path), shift), module.bias.detach().numpy())
 
 
 def _copy(op: Any, layers: Sequence[Any], tools: Sequence[Any], framework: str, attributes: Mapping[str, Any]) -> None:
@@ -58,7 +65,7 @@ def _copy(op: Any, layers: Sequence[Any], tools: Sequence[Any], framework: str, 
         tools[1].assign(variable, to_framework(Spec.parse(text), layouts, shapes, tuple(variable.shape))(canonical))
 
 
-@pytest.mark.parametrize("framework", ["tensorflow", "keras"])
+@pytest.mark.parametrize("framework", ["tensorflow", "keras", "flax"])
 @pytest.mark.parametrize(
     ("text", "shapes", "masks", "options"),
     [
@@ -100,4 +107,5 @@ def test_stack(
     transfer(source, target, framework, attributes)
     made = run("torch", source) + run(framework, target)
     np.testing.assert_allclose(made[1], made[0], rtol=1e-11, atol=1e-11)
-    assert len(target.trainable_variables) >= len(list(source.parameters()))
+    if framework != "flax":
+        assert len(target.trainable_variables) >= len(list(source.parameters()))

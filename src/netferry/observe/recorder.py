@@ -97,6 +97,8 @@ class Recording:
     """Node of a number read from a name or a sequence -> the calls within which it was, each time."""
     given: dict[int, dict[str, int]] = field(default_factory=dict)
     """Number of a call of the user's function -> the numbers it was given by name, also by the function that made it."""
+    made_by: dict[int, int] = field(default_factory=dict)
+    """Number of a call of a function that another returned -> the number of the call that returned it."""
     labels: dict[int, Any] = field(default_factory=dict)
     """Node that makes a layer -> the expression of the name that the source gives it."""
     executed: set[int] = field(default_factory=set)
@@ -120,6 +122,8 @@ class Recorder:
         self._calls = 0
         self._stack: list[_Frame] = []
         self._alive: list[Any] = []
+        self._made_by: dict[int, int] = {}
+        """Functions that functions of the user's returned -> the calls that returned them."""
         self._makers: dict[int, dict[str, int]] = {}
         """Functions that functions of the user's returned -> the numbers that those were given."""
         self._tensors: dict[int, Tensor] = {}
@@ -231,6 +235,12 @@ class Recorder:
         found = dict(zip(reversed(names), reversed(defaults), strict=False))
         found |= dict(zip(names, frame.args, strict=False)) | frame.kwargs
         numbers = self._makers.get(id(frame.function), {}) | {n: v for n, v in found.items() if type(v) is int}
+        maker = self._made_by.get(id(frame.function))
+        if maker is not None:
+            self.recording.made_by[frame.serial] = maker
+        if callable(value) and hasattr(value, "__code__"):
+            self._made_by[id(value)] = frame.serial
+            self._alive.append(value)
         if numbers:
             self.recording.given[frame.serial] = numbers
             if callable(value) and hasattr(value, "__code__"):
@@ -299,10 +309,10 @@ class Recorder:
                 self.event(node, "operator.getitem", (owner, index), {}, value)
         return value
 
-    def _place(self, node: int) -> None:
-        """Remember the calls within which a number was read."""
+    def _place(self, node: int, depth: int = 2) -> None:
+        """Remember the calls within which a number was read or computed."""
         if len(kept := self.recording.within.setdefault(node, [])) < _LIMIT:
-            here = Link(node, 0, id(sys._getframe(2)))
+            here = Link(node, 0, id(sys._getframe(depth)))
             kept.append((*map(self._link, self._stack), here))
 
     def binary(self, node: int, name: str, left: Any, right: Any) -> Any:
@@ -347,6 +357,8 @@ class Recorder:
     def _operated(self, node: int, path: str, value: Any, *operands: Any) -> Any:
         if self.active:
             self._keep(node, value)
+            if type(value) is int:
+                self._place(node, 3)
             if self._is_tensor(*operands):
                 self.event(node, path, operands, {}, value)
         return value

@@ -10,6 +10,7 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
+from netferry.ops.jax_forms import nnx_support
 from netferry.ops.layer_forms import on_keras
 from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
@@ -54,6 +55,31 @@ def scaled_dot_product_attention(
     return keras.ops.matmul(weights, value)
 ''',
     requires=("masked_softmax",),
+    flax='''
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False, rngs=None
+):
+    """Attend to values with weights softmax(query · key * scale).
+
+    A boolean mask is true where attention is allowed, any other is added to the scores.
+    """
+    if enable_gqa:
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = (jax.numpy.repeat(x, groups, axis=-3) for x in (key, value))
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    scores = query @ key.swapaxes(-1, -2) * scale
+    if is_causal:
+        attn_mask = jax.numpy.tri(*scores.shape[-2:], dtype=bool)
+    if attn_mask is None:
+        weights = flax.nnx.softmax(scores)
+    elif attn_mask.dtype == bool:
+        weights = masked_softmax(jax.numpy.where(attn_mask, scores, -jax.numpy.inf))
+    else:
+        weights = masked_softmax(scores + attn_mask)
+    if dropout_p > 0.0:
+        weights = flax.nnx.Dropout(dropout_p, rngs=rngs)(weights)
+    return weights @ value
+''',
 )
 keras_support(
     "MultiheadAttention",
@@ -114,6 +140,52 @@ class MultiheadAttention(keras.layers.Layer):
         return scores + mask
 ''',
     requires=("masked_softmax",),
+    flax='''
+class MultiheadAttention(flax.nnx.Module):
+    """Attention in several heads; returns the output and the attention weights.
+
+    A boolean mask is true where attention is *not* allowed, any other is added to the scores.
+    """
+
+    def __init__(
+        self, embed_dim, num_heads, dropout=0.0, bias=True, kdim=None, vdim=None, batch_first=False, *, rngs
+    ):
+        self.num_heads = num_heads
+        self.batch_first = batch_first
+        self.q_proj = flax.nnx.Linear(embed_dim, embed_dim, use_bias=bias, rngs=rngs)
+        self.k_proj = flax.nnx.Linear(kdim or embed_dim, embed_dim, use_bias=bias, rngs=rngs)
+        self.v_proj = flax.nnx.Linear(vdim or embed_dim, embed_dim, use_bias=bias, rngs=rngs)
+        self.out_proj = flax.nnx.Linear(embed_dim, embed_dim, use_bias=bias, rngs=rngs)
+        self.dropout = flax.nnx.Dropout(dropout, rngs=rngs)
+
+    def __call__(
+        self, query, key, value, key_padding_mask=None, need_weights=True, attn_mask=None, average_attn_weights=True
+    ):
+        if not self.batch_first:
+            query, key, value = (x.swapaxes(0, 1) for x in (query, key, value))
+        q = self.split_heads(self.q_proj(query))
+        k = self.split_heads(self.k_proj(key))
+        v = self.split_heads(self.v_proj(value))
+        scores = q @ k.swapaxes(-1, -2) * q.shape[-1] ** -0.5
+        if attn_mask is not None:
+            scores = self.mask_scores(scores, attn_mask.reshape(scores.shape) if attn_mask.ndim == 3 else attn_mask)
+        if key_padding_mask is not None:
+            scores = self.mask_scores(scores, key_padding_mask[:, None, None, :])
+        weights = self.dropout(masked_softmax(scores))
+        output = (weights @ v).swapaxes(1, 2).reshape(query.shape)
+        output = self.out_proj(output)
+        if not self.batch_first:
+            output = output.swapaxes(0, 1)
+        if not need_weights:
+            return output, None
+        return output, weights.mean(axis=1) if average_attn_weights else weights
+
+    def split_heads(self, x):
+        return x.reshape(*x.shape[:2], self.num_heads, -1).swapaxes(1, 2)
+
+    def mask_scores(self, scores, mask):
+        return jax.numpy.where(mask, -jax.numpy.inf, scores) if mask.dtype == bool else scores + mask
+''',
 )
 
 
@@ -177,6 +249,18 @@ register(
                 ]
                 for framework in ("tensorflow", "keras")
             },
+            "flax": [
+                supported(
+                    "scaled_dot_product_attention",
+                    f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, scale=None, enable_gqa=False",
+                    when={"dropout_p": 0.0},
+                ),
+                supported(
+                    "scaled_dot_product_attention",
+                    f"query, key, value, attn_mask=None, {_SDPA_OPTIONS}, scale=None, enable_gqa=False, rngs=None",
+                    threaded=("rngs",),
+                ),
+            ],
         },
         cases=[
             Case({"query": (2, 3, 4, 6), "key": (2, 3, 5, 6), "value": (2, 3, 5, 7)}),
@@ -246,6 +330,13 @@ _MHA_TARGET = Spelling(
     read=False,
     positional=2,
 )
+_MHA_IN_FLAX = nnx_support(
+    "MultiheadAttention",
+    "embed_dim, num_heads, dropout=0.0, bias=True, kdim=None, vdim=None, batch_first=False",
+    call=_MHA_CALL,
+    params=_MHA_TARGET.params,
+    positional=2,
+)
 _SMALL = {"embed_dim": 6, "num_heads": 2}
 MULTIHEAD_ATTENTION = register(
     OpDef(
@@ -273,6 +364,7 @@ MULTIHEAD_ATTENTION = register(
             ],
             "tensorflow": [_MHA_TARGET],
             "keras": [_MHA_TARGET],
+            "flax": [_MHA_IN_FLAX],
         },
         cases=[
             Case({"query": (4, 3, 6), "key": (5, 3, 6), "value": (5, 3, 6)}, _SMALL),
@@ -396,7 +488,8 @@ def _heads_reference(
 ) -> Any:  # fmt: skip
     def heads(name: str, x: Array) -> Array:
         projected = x @ weights[f"{name}_weight"].T + weights.get(f"{name}_bias", 0)
-        return projected.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+        parts: Array = projected.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+        return parts
 
     q, k, v = heads("q", query), heads("k", value if key is None else key), heads("v", value)
     allowed = np.ones((query.shape[0], query.shape[1], value.shape[1]), bool)
@@ -406,7 +499,7 @@ def _heads_reference(
         allowed &= np.tri(query.shape[1], value.shape[1], dtype=bool)
     scores = _attend(q, k, np.where(allowed, 0.0, -np.inf)[:, None], key_dim**-0.5)
     merged = (scores @ v).swapaxes(1, 2).reshape(*query.shape[:2], -1)
-    outputs = merged @ weights["out_weight"].T + weights.get("out_bias", 0)
+    outputs: Array = merged @ weights["out_weight"].T + weights.get("out_bias", 0)
     return (outputs, scores) if return_attention_scores else outputs
 
 

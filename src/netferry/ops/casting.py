@@ -210,6 +210,7 @@ def _register_exports() -> None:
                     "torch": [torch_method(name, parameters, ignore=("force",))],
                     "tensorflow": [template("{x}.numpy()" + suffix)],
                     "keras": [template("keras.ops.convert_to_numpy({x})" + suffix)],
+                    "flax": [template("{x}" + suffix if suffix else "np.asarray({x})")],
                 },
             )
         )
@@ -231,6 +232,7 @@ def _register_limits() -> None:
                     "torch": [Spelling(f"torch.{name}", "type", maps={"type": "dtype"}, positional=1)],
                     "tensorflow": [template(f"np.{name}(tf.as_dtype({{dtype}}).as_numpy_dtype)")],
                     "keras": [template(f"np.{name}(keras.backend.standardize_dtype({{dtype}}))")],
+                    "flax": [template(f"jax.numpy.{name}({{dtype}})")],
                 },
             )
         )
@@ -247,6 +249,7 @@ register(
             "torch": [Spelling("torch.get_default_dtype", "")],
             "tensorflow": [template("tf.as_dtype(tf.keras.config.floatx())")],
             "keras": [Spelling("keras.config.floatx", "")],
+            "flax": [template("jax.numpy.result_type(float)")],
         },
     )
 )
@@ -260,6 +263,7 @@ register(
             "torch": [Spelling("torch.is_tensor", "obj", maps={"obj": "value"})],
             "tensorflow": [Spelling("tf.is_tensor", "x", maps={"x": "value"})],
             "keras": [keras("is_tensor", "x", maps={"x": "value"})],
+            "flax": [template("isinstance({value}, jax.Array)")],
         },
     )
 )

@@ -25,6 +25,7 @@ register(
             "torch": [torch_function("view_as_complex")],
             "tensorflow": [template("tf.complex({x}[..., 0], {x}[..., 1])")],
             "keras": [keras("view_as_complex", "x")],
+            "flax": [template("jax.lax.complex({x}[..., 0], {x}[..., 1])")],
         },
         cases=[Case({"x": (3, 4, 2)}, gradients=False)],
         tolerance=_SINGLE,
@@ -40,6 +41,7 @@ register(
             "torch": [torch_function("view_as_real")],
             "tensorflow": [template("tf.stack([tf.math.real({x}), tf.math.imag({x})], axis=-1)")],
             "keras": [keras("view_as_real", "x")],
+            "flax": [template("jax.numpy.stack([{x}.real, {x}.imag], axis=-1)")],
         },
         cases=[Case({"x": _COMPLEX}, gradients=False)],
     )
@@ -59,6 +61,7 @@ register(
                     "keras.ops.view_as_complex(keras.ops.stack([{x} * keras.ops.cos({angle}), {x} * keras.ops.sin({angle})], axis=-1))"
                 )
             ],
+            "flax": [template("jax.lax.complex({x} * jax.numpy.cos({angle}), {x} * jax.numpy.sin({angle}))")],
         },
         cases=[Case({"x": (3, 4), "angle": (3, 4)}, gradients=False)],
         tolerance=_SINGLE,
@@ -81,6 +84,7 @@ def _register_parts() -> None:
                     "torch": [torch_attribute(name), torch_function(name, write=False)],
                     "tensorflow": [tensorflow(f"math.{name}", "input, name=None", maps={"input": "x"})],
                     "keras": [keras(name, "x")],
+                    "flax": [template(f"{{x}}.{name}")],
                 },
                 cases=[Case({"x": _COMPLEX}, gradients=False)],
             )

@@ -19,6 +19,12 @@ Array = np.ndarray[Any, Any]
 
 _PADDING = Conversion("padding", {"valid": 0, "same": "same"}, {0: "valid", "valid": "valid", "same": "same"})
 """Keras pads by rule; every other padding has become a layer or call of its own before."""
+_CAUSAL = Conversion(
+    "padding",
+    {"valid": 0, "same": "same", "causal": "causal"},
+    {0: "valid", "valid": "valid", "same": "same", "causal": "causal"},
+)
+"""Sequences may also be padded at their start alone."""
 _UPPER_PADDING = Conversion("padding", {"VALID": 0, "SAME": "same"}, {0: "VALID", "valid": "VALID", "same": "SAME"})
 _ZEROS = {"padding_mode": "zeros"}
 _INITIALIZERS = "kernel_initializer='glorot_uniform', bias_initializer='zeros'"
@@ -131,7 +137,7 @@ def _keras_conv(n: int, package: str) -> list[Spelling]:
             maps={
                 "filters": "out_channels",
                 "strides": "stride",
-                "padding": _PADDING,
+                "padding": _CAUSAL if n == 1 else _PADDING,
                 "dilation_rate": "dilation",
             },
             ignore=_IGNORED,
@@ -294,7 +300,7 @@ def _depthwise_keras(n: int, package: str) -> list[Spelling]:
             f"kernel_size, strides={one}, padding='valid', depth_multiplier=1, data_format=None, dilation_rate={one}, "
             "activation=None, use_bias=True, depthwise_initializer='glorot_uniform', bias_initializer='zeros'",
             maps={
-                "strides": "stride", "padding": _PADDING, "dilation_rate": "dilation", "depth_multiplier": "multiplier",
+                "strides": "stride", "padding": _CAUSAL if n == 1 else _PADDING, "dilation_rate": "dilation", "depth_multiplier": "multiplier",
             },
             ignore=("depthwise_initializer", "bias_initializer"),
             params={"kernel": f"weight: {kernel_axes(n)} I M", "bias": "bias: O"},
@@ -381,8 +387,8 @@ class GroupedConvTranspose(flax.nnx.Module):
     """A transposed convolution in groups of channels, each with kernels of its own."""
 
     def __init__(
-        self, in_features, out_features, kernel_size, strides, padding, kernel_dilation=None, groups=1, use_bias=True,
-        *, rngs
+        self, in_features, out_features, kernel_size, strides, padding, kernel_dilation=1, groups=1, use_bias=True, *,
+        rngs
     ):
         rank = len(kernel_size)
         self.strides = (strides,) * rank if isinstance(strides, int) else strides
@@ -490,7 +496,7 @@ def _flax_transposed(n: int) -> list[Spelling]:
         nnx_layer("ConvTranspose", given.format("kernel_dilation=None, "), when=plain, **own),
         nnx_support(
             "GroupedConvTranspose",
-            "in_features, out_features, kernel_size, strides, padding, kernel_dilation=None, groups=1, use_bias=True",
+            "in_features, out_features, kernel_size, strides, padding, kernel_dilation=1, groups=1, use_bias=True",
             maps=_FLAX_NAMES,
             params=params,
             when={"output_padding": 0, **_ZEROS},

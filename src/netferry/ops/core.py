@@ -205,6 +205,12 @@ class Support:
     name: str
     code: Mapping[str, str]
     requires: Sequence[str] = ()
+    also: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Further definitions that the text for a framework uses."""
+
+    def needs(self, framework: str) -> tuple[str, ...]:
+        """The other definitions that the text for ``framework`` uses."""
+        return (*self.requires, *self.also.get(framework, ()))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported, template
-from netferry.ops.jax_forms import nnx_layer
+from netferry.ops.jax_forms import nnx_layer, nnx_support
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
@@ -82,6 +82,13 @@ def _in_keras(package: str, name: str, signature: str, *ignored: str) -> list[Sp
     return [keras_layer(package, name, signature, ignore=(*ignored, "seed"))]
 
 
+_UNSEEDED: dict[str, Any] = {"fixed": {"noise_shape": None}, "ignore": ("seed", "name"), "write": False}
+_READ = {
+    "tensorflow": [Spelling("tf.nn.dropout", "x, rate, noise_shape=None, seed=None, name=None", **_UNSEEDED)],
+    "keras": [
+        Spelling("keras.random.dropout", "inputs, rate, noise_shape=None, seed=None", maps={"inputs": "x"}, **_UNSEEDED)
+    ],
+}
 _OUTSIDE_TRAINING = {"rate": 0.3, "training": False}
 _LAYERS = on_keras(lambda package: _in_keras(package, "Dropout", "rate, noise_shape=None, seed=None"))
 register(
@@ -94,7 +101,9 @@ register(
         spellings={
             "torch": [
                 *_layer("Dropout", when={"noise_shape": None}),
-                support_layer("StochasticDepth", "p", positional=1, maps={"p": "rate"}, when={"noise_shape": _of_samples}),
+                support_layer(
+                    "StochasticDepth", "p", positional=1, maps={"p": "rate"}, when={"noise_shape": _of_samples}
+                ),
                 _function("dropout", training=True, when={"noise_shape": None}),
                 Spelling(
                     "torch.dropout",
@@ -103,7 +112,7 @@ register(
                     write=False,
                 ),
             ],
-            **{framework: [*_LAYERS[framework], *_calls(framework)] for framework in _CALLS},
+            **{framework: [*_LAYERS[framework], *_calls(framework), *_READ[framework]] for framework in _CALLS},
             "flax": [
                 nnx_layer("Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}),
                 *_flax_calls(""),
@@ -161,6 +170,24 @@ def alpha_dropout(x, rate, training=False):
     return scale * keras.ops.where(kept, x, lowest) - scale * lowest * rate
 ''',
 )
+register_support(Support("AlphaDropout", {"flax": '''
+class AlphaDropout(flax.nnx.Module):
+    """Dropout that keeps mean and variance of what a SELU gives: dropped values become its lowest one."""
+
+    deterministic: bool = False
+
+    def __init__(self, rate, *, rngs):
+        self.rate = rate
+        self.rngs = rngs
+
+    def __call__(self, x):
+        if self.deterministic or self.rate == 0:
+            return x
+        lowest = -1.7580993408473766
+        kept = jax.random.bernoulli(self.rngs.dropout(), 1 - self.rate, x.shape)
+        scale = ((1 - self.rate) * (1 + self.rate * lowest**2)) ** -0.5
+        return scale * jax.numpy.where(kept, x, lowest) - scale * lowest * self.rate
+'''}))  # fmt: skip
 _ALPHA = on_keras(
     lambda package: [
         *_in_keras(package, "AlphaDropout", "rate, noise_shape=None, seed=None", "noise_shape"),
@@ -174,7 +201,11 @@ register(
         "Dropout that keeps mean and variance of what a SELU gives.",
         layout="dropout",
         reference=_reference,
-        spellings={"torch": [*_layer("AlphaDropout"), _function("alpha_dropout", training=False)], **_ALPHA},
+        spellings={
+            "torch": [*_layer("AlphaDropout"), _function("alpha_dropout", training=False)],
+            **_ALPHA,
+            "flax": [nnx_support("AlphaDropout", "rate")],
+        },
         cases=[Case({"x": (2, 3, 4)}, {"rate": 0.3})],
     )
 )

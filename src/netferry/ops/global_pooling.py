@@ -28,6 +28,8 @@ def _register(n: int, kind: str, title: str, reduce: str) -> None:
     axes = tuple(range(2, n + 2))
     function = "mean" if kind == "Average" else "amax"
 
+    method, spatial = function.removeprefix("a"), tuple(range(1, n + 1))
+
     def spellings(package: str) -> list[Spelling]:
         rest = "data_format=None, keepdims=False"
         return [keras_layer(package, f"Global{kind}Pooling{n}D", rest)]
@@ -47,6 +49,10 @@ def _register(n: int, kind: str, title: str, reduce: str) -> None:
                     template(f"{{x}}.{function}({axes})"),
                 ],
                 **on_keras(spellings),
+                "flax": [
+                    template(f"{{x}}.{method}(axis={spatial}, keepdims=True)", when={"keepdims": True}),
+                    template(f"{{x}}.{method}(axis={spatial})"),
+                ],
             },
             cases=[
                 Case({"x": (2, 3, 5, 4, 6)[: n + 2]}),

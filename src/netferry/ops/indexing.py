@@ -272,6 +272,10 @@ _BODIES = {
     values = keras.ops.broadcast_to(keras.ops.cast(values, x.dtype), indices.shape)
     return keras.ops.scatter_update(x, positions, keras.ops.reshape(values, (-1,)){reduction})
 """,
+    "flax": """    positions = list(jax.numpy.meshgrid(*[jax.numpy.arange(n) for n in indices.shape], indexing="ij"))
+    positions[axis] = indices
+    return x.at[tuple(positions)].{place}(values)
+""",
 }
 
 
@@ -297,7 +301,10 @@ def _register_scatters() -> None:
             Support(
                 name,
                 {
-                    framework: head + body.replace("{update}", update).replace("{reduction}", reduction)
+                    framework: head
+                    + body.replace("{update}", update)
+                    .replace("{reduction}", reduction)
+                    .replace("{place}", "add" if reduction else "set")
                     for framework, body in _BODIES.items()
                 },
             )
@@ -332,6 +339,7 @@ def _register_scatters() -> None:
                     ],
                     "tensorflow": [supported(name, "x, indices, values, axis")],
                     "keras": [supported(name, "x, indices, values, axis")],
+                    "flax": [supported(name, "x, indices, values, axis")],
                 },
                 cases=[
                     Case({"x": (4, 3), "indices": indices, "values": (2, 3)}, {"axis": 0}),

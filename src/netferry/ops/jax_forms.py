@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from netferry.ops.core import Conversion, OpDef, Spelling, Support
 from netferry.ops.forms import parameters
+from netferry.ops.jax_names import METHODS, in_jax
 
 _IN_NN = (
     "relu relu6 sigmoid softplus softmax log_softmax silu gelu elu selu celu leaky_relu hard_sigmoid hard_tanh "
@@ -145,7 +146,7 @@ def _derived(spelling: Spelling, supports: Mapping[str, Support]) -> Spelling | 
     if spelling.support:
         return replace(spelling, read=False)
     path = jax_text(spelling.path)
-    return None if path is None else replace(spelling, path=path, read=False)
+    return None if path is None else in_jax(replace(spelling, path=path, read=False))
 
 
 def _idiomatic(template: str) -> str:
@@ -163,6 +164,13 @@ class _Methods(ast.NodeTransformer):
                 return ast.Call(ast.Attribute(x, "astype", ast.Load()), [kind], [])
             case "jax.numpy.shape", [x]:
                 return ast.Attribute(x, "shape", ast.Load())
+            case name, [ast.Name() | ast.Attribute() | ast.Subscript() as x, *rest]:
+                method = name.removeprefix("jax.numpy.")
+                if method == name or method not in METHODS:
+                    return node
+                if method == "reshape" and isinstance(rest[0], ast.Tuple):
+                    rest = rest[0].elts
+                return ast.Call(ast.Attribute(x, method, ast.Load()), rest, node.keywords)
         return node
 
 
@@ -190,7 +198,7 @@ def _without_broken(supports: dict[str, Support]) -> None:
         broken = [
             name
             for name, s in supports.items()
-            if "flax" in s.code and any("flax" not in supports[r].code for r in s.requires)
+            if "flax" in s.code and any("flax" not in supports[r].code for r in s.needs("flax"))
         ]
         if not broken:
             return

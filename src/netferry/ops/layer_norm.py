@@ -33,8 +33,8 @@ _AXES = "ABCDE"
 
 def _count(attributes: Mapping[str, Any]) -> int:
     """How many trailing axes ``normalized_shape`` stands for."""
-    shape = attributes.get("normalized_shape", 1)
-    return len(shape) if isinstance(shape, list | tuple) else 1
+    shapes = [attributes.get(name) for name in ("normalized_shape", "axes")]
+    return max(len(shape) if isinstance(shape, list | tuple) else 1 for shape in shapes)
 
 
 def _trailing(*names: str) -> Any:
@@ -114,6 +114,7 @@ register(
                     "num_features, *, epsilon=1e-06, use_bias=True, use_scale=True",
                     maps={"num_features": "normalized_shape", "use_scale": "affine", "x": "x"},
                     params=FLAX_OWN,
+                    dynamic_params=_trailing_as(weight="scale", bias="bias"),
                     call="x",
                     when={"axes": -1},
                 ),
@@ -240,6 +241,7 @@ register(
                     "num_features, *, epsilon=1e-06, use_scale=True",
                     maps={"num_features": "normalized_shape", "use_scale": "affine", "x": "x"},
                     params={"scale": "weight: C"},
+                    dynamic_params=_trailing_as(weight="scale"),
                     call="x",
                     when={"axes": -1, "epsilon": lambda epsilon: epsilon is not None},
                 ),

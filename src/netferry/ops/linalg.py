@@ -9,6 +9,7 @@ import numpy as np
 
 from netferry.ops.core import Case, Conversion, OpDef, Spelling, Support
 from netferry.ops.forms import keras, supported, template, tensorflow, torch_both, torch_method
+from netferry.ops.jax_forms import jax_call
 from netferry.ops.registry import register, register_support
 
 _TF_MATMUL = (
@@ -296,6 +297,11 @@ register(
                 framework: _norms(framework, prefix)
                 for framework, prefix in (("tensorflow", "tf"), ("keras", "keras.ops"))
             },
+            "flax": [
+                jax_call(
+                    "jax.numpy.linalg.vector_norm", "x, *, axis=None, keepdims=False, ord=2", maps={"axis": "axes"}
+                )
+            ],
         },
         cases=[
             Case({"x": (2, 3)}),

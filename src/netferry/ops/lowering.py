@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from netferry.frameworks import DTYPE_PREFIXES, FUNCTIONS_ARE_LAYERS, legalisations
@@ -99,6 +100,7 @@ class _Lowering(ast.NodeTransformer):
     def __init__(self, framework: str, lowered: list[Op]) -> None:
         self._framework = framework
         self._lowered = lowered
+        self._in_place_of_layer = False
         self._legalisations = legalisations(framework)
 
     def visit_Op(self, node: Op) -> ast.expr:
@@ -111,15 +113,23 @@ class _Lowering(ast.NodeTransformer):
             return found
         if is_function(node, self._framework):
             self._lowered.append(node)
+            self._in_place_of_layer = True
             return shortest(self.visit(as_function(node)))
         self._lowered.append(node)
+        named, self._in_place_of_layer = self._in_place_of_layer, False
         return lower(
             node.replace(
                 operands={k.arg: self.visit(k.value) for k in node.operands if k.arg},
                 attributes={k.arg: self.visit(k.value) for k in node.attributes if k.arg},
             ),
             self._framework,
+            *([by_keyword] if named else []),
         )
+
+
+def by_keyword(spelling: Spelling) -> Spelling:
+    """Options are named where a function stands for a layer: then ``functools.partial`` says it."""
+    return replace(spelling, positional=0)
 
 
 def is_function(node: Op, framework: str) -> bool:

@@ -15,6 +15,12 @@ from netferry.ops.registry import register, register_support
 
 Array = np.ndarray[Any, Any]
 _XS = {"inputs": "xs"}
+_IN_JAX = {
+    "average": "sum({xs}) / len({xs})",
+    "maximum": "functools.reduce(jax.numpy.maximum, {xs})",
+    "minimum": "functools.reduce(jax.numpy.minimum, {xs})",
+}
+"""What JAX says otherwise than Python's own functions do."""
 
 
 def _register(name: str, keras_name: str, doc: str, function: str, reference: Callable[..., Array]) -> None:
@@ -45,6 +51,7 @@ class {keras_name}(torch.nn.Module):
             spellings={
                 "torch": [support_layer(keras_name, maps={"x": "xs"}), template(function)],
                 **on_keras(spellings),
+                "flax": [template(_IN_JAX.get(name, function))],
             },
             cases=[Case({"xs": [(2, 3, 4)] * (2 if name == "subtract" else 3)})],
         )

@@ -6,14 +6,16 @@ from netferry.ops import registry
 from netferry.ops.core import Spelling
 
 _PLAIN = {
-    name: name for name in (
-        "abs exp log sqrt square sin cos sign round relu sigmoid tanh softsign softplus hard_sigmoid pow maximum minimum "
-        "zeros_like ones_like stop_gradient"
-    ).split()
-} | {"hard_sigmoid": "hardsigmoid"}  # fmt: skip
+    **{
+        name: name for name in ("abs", "exp", "log", "sqrt", "square", "sin", "cos", "sign", "round", "sigmoid", "tanh")
+    },
+    "softplus": "softplus",
+    "softsign": "softsign",
+    "hard_sigmoid": "hardsigmoid",
+}
 _COMPARED = {"equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge"}
 _REDUCED = {"sum": "reduce_sum", "mean": "reduce_mean", "max": "reduce_max", "min": "reduce_min", "prod": "reduce_prod"}
-_TWO = {"maximum", "minimum"}
+_TWO = ("maximum", "minimum")
 
 
 def _spelling(name: str, signature: str, **options: object) -> Spelling:
@@ -21,18 +23,16 @@ def _spelling(name: str, signature: str, **options: object) -> Spelling:
 
 
 def _all() -> list[tuple[str, Spelling]]:
-    found = [
-        (op, _spelling(name, "x, y", maps={"y": "other"}) if name in _TWO else _spelling(name, "x"))
-        for name, op in _PLAIN.items() if name not in ("relu", "pow", "zeros_like", "ones_like", "stop_gradient", "softsign")
-    ]  # fmt: skip
+    found = [(op, _spelling(name, "x")) for name, op in _PLAIN.items()]
+    found += [(name, _spelling(name, "x, y", maps={"y": "other"})) for name in _TWO]
     found += [(op, _spelling(name, "x, y", maps={"y": "other"})) for name, op in _COMPARED.items()]
     found += [
         (op, _spelling(name, "x, axis=None, keepdims=False", maps={"axis": "axes"})) for name, op in _REDUCED.items()
     ]
-    return found + [
+    return [
+        *found,
         ("relu", _spelling("relu", "x, alpha=0.0, max_value=None, threshold=0.0",
                            fixed={"alpha": 0.0, "max_value": None, "threshold": 0.0})),
-        ("softsign", _spelling("softsign", "x")),
         ("pow", _spelling("pow", "x, a", maps={"a": "exponent"})),
         ("zeros_like", _spelling("zeros_like", "x, dtype=None, name=None", ignore=("name",))),
         ("ones_like", _spelling("ones_like", "x, dtype=None, name=None", ignore=("name",))),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, Conversion, OpDef, Spelling
-from netferry.ops.forms import supported
+from netferry.ops.forms import supported, template
 from netferry.ops.layer_forms import functional, keras_layer, on_keras, support_layer, torch_layer
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
@@ -278,6 +278,17 @@ def _named_modes(path: str, signature: str, constant: str, value: str) -> list[S
     ]
 
 
+def _jax_layers() -> list[Spelling]:
+    """The function of JAX with all but its array given."""
+    made = "functools.partial(jax.numpy.pad, pad_width={pads}"
+    options: dict[str, Any] = {"layer": True, "call": "x"}
+    return [
+        template(f"{made})", when={"mode": "constant", "value": lambda value: value in (None, 0)}, **options),
+        template(f"{made}, constant_values={{value}})", when={"mode": "constant"}, **options),
+        *(template(f"{made}, mode='{name}')", when={"mode": mode}, **options) for mode, name in _MODES.items()),
+    ]
+
+
 register(
     OpDef(
         "pad_axes",
@@ -295,6 +306,15 @@ register(
             "keras": _named_modes(
                 "keras.ops.pad", "x, pad_width, mode='constant', constant_values=None", "constant", "{}"
             ),
+            "flax": [
+                *_jax_layers(),
+                template("jax.numpy.pad({x}, {pads})", when={"mode": "constant", "value": lambda v: v in (None, 0)}),
+                template("jax.numpy.pad({x}, {pads}, constant_values={value})", when={"mode": "constant"}),
+                *(
+                    template(f"jax.numpy.pad({{x}}, {{pads}}, mode='{name}')", when={"mode": mode})
+                    for mode, name in _MODES.items()
+                ),
+            ],
         },
         cases=[
             Case({"x": (4, 3)}, {"pads": ((0, 1), (2, 3))}),

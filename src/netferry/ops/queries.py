@@ -28,6 +28,7 @@ register(
                 Spelling("tf.Tensor.shape", "self", maps={"self": "x"}, kind="attribute", write=False),
             ],
             "keras": [keras("shape", "x")],
+            "flax": [template("{x}.shape")],
         },
         cases=[Case({"x": (2, 3, 4)}, gradients=False)],
     )

@@ -27,6 +27,14 @@ def _templates(prefix: str, call: str, default: str = "") -> list[Spelling]:
     ]
 
 
+def _jax_templates(call: str, scaled: str = "{}") -> list[Spelling]:
+    """A draw of JAX with a key of the generators that modules are handed, with and without a type."""
+    return [
+        template(scaled.format(f"jax.random.{call})"), when={"dtype": None}),
+        template(scaled.format(f"jax.random.{call}, dtype={{dtype}})")),
+    ]
+
+
 def _keras_reads(name: str, rest: str, **options: Any) -> dict[str, list[Spelling]]:
     """The functions of that name in ``tf.random`` and ``keras.random``, only read; ``seed`` fixes nothing elsewhere."""
     options = {"ignore": ("seed", "name"), "write": False, **options}
@@ -66,6 +74,7 @@ def _register_standard() -> None:
                         *_templates("keras.random", f"{distribution}({{shape}}"),
                         *_STANDARD_READS[distribution]["keras"],
                     ],
+                    "flax": _jax_templates(f"{distribution}(rngs(), {{shape}}"),
                 },
                 stochastic=True,
             )
@@ -80,6 +89,7 @@ def _register_standard() -> None:
                     "torch": [_torch(f"{name}_like", "input, *, dtype=None, memory_format=None", maps={"input": "x"})],
                     "tensorflow": _templates("tf.random", f"{distribution}(tf.shape({{x}})", "{x}.dtype"),
                     "keras": _templates("keras.random", f"{distribution}(keras.ops.shape({{x}})", "{x}.dtype"),
+                    "flax": _templates("jax.random", f"{distribution}(rngs(), {{x}}.shape", "{x}.dtype"),
                 },
                 stochastic=True,
             )
@@ -112,6 +122,7 @@ register(
             ],
             "tensorflow": _templates("tf.random", "uniform({shape}, {low}, {high}", "tf.int64"),
             "keras": _templates("keras.random", "randint({shape}, {low}, {high}"),
+            "flax": _jax_templates("randint(rngs(), {shape}, {low}, {high}"),
         },
         stochastic=True,
     )
@@ -126,6 +137,7 @@ register(
             "torch": [_torch("randperm", "n, *, generator=None, out=None, dtype=None")],
             "tensorflow": [template("tf.random.shuffle(tf.range({n}, dtype=tf.int64))")],
             "keras": [template("keras.random.shuffle(keras.ops.arange({n}))")],
+            "flax": [template("jax.random.permutation(rngs(), {n})")],
         },
         stochastic=True,
     )
@@ -150,6 +162,17 @@ register(
                 *_NORMAL_READS["tensorflow"],
             ],
             "keras": [*_templates("keras.random", "normal({shape}, {mean}, {std}"), *_NORMAL_READS["keras"]],
+            "flax": [
+                *(
+                    replace(plain, when={**plain.when, "mean": 0.0, "std": 1.0})
+                    for plain in _jax_templates("normal(rngs(), {shape}")
+                ),
+                *(
+                    replace(scaled, when={**scaled.when, "mean": 0.0})
+                    for scaled in _jax_templates("normal(rngs(), {shape}", "{{std}} * {}")
+                ),
+                *_jax_templates("normal(rngs(), {shape}", "{{mean}} + {{std}} * {}"),
+            ],
         },
         stochastic=True,
     )
@@ -168,11 +191,18 @@ register(
             ],
             "tensorflow": [
                 *_templates("tf.random", "uniform({shape}, {low}, {high}", _FLOATX),
-                *_keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS)["tensorflow"],
+                *_keras_reads("uniform", "minval, maxval", maps=_LIMITS)["tensorflow"],
             ],
             "keras": [
                 *_templates("keras.random", "uniform({shape}, {low}, {high}"),
                 *_keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS)["keras"],
+            ],
+            "flax": [
+                *(
+                    replace(plain, when={**plain.when, "low": 0.0, "high": 1.0})
+                    for plain in _jax_templates("uniform(rngs(), {shape}")
+                ),
+                *_jax_templates("uniform(rngs(), {shape}, minval={low}, maxval={high}"),
             ],
         },
         stochastic=True,
@@ -186,9 +216,10 @@ register(
         layout="opaque",
         spellings={
             "torch": [template("{low} + ({high} - {low}) * torch.rand({shape})")],
+            "flax": [template("jax.random.uniform(rngs(), {shape}, minval={low}, maxval={high})")],
             **{
                 framework: [replace(read, kinds={"maxval": "tensor"}, ignore=("dtype", "seed", "name"))]
-                for framework, (read,) in _keras_reads("uniform", "minval=0.0, maxval=1.0", maps=_LIMITS).items()
+                for framework, (read,) in _keras_reads("uniform", "minval, maxval", maps=_LIMITS).items()
             },
         },
         stochastic=True,
@@ -204,6 +235,11 @@ register(
             "torch": [torch_inplace("normal_", "mean=0.0, std=1.0, *, generator=None", ignore=("generator",))],
             "tensorflow": [template("tf.random.normal(tf.shape({x}), {mean}, {std}, dtype={x}.dtype)")],
             "keras": [template("keras.random.normal(keras.ops.shape({x}), {mean}, {std}, dtype={x}.dtype)")],
+            "flax": [
+                template("jax.random.normal(rngs(), {x}.shape, {x}.dtype)", when={"mean": 0.0, "std": 1.0}),
+                template("{std} * jax.random.normal(rngs(), {x}.shape, {x}.dtype)", when={"mean": 0.0}),
+                template("{mean} + {std} * jax.random.normal(rngs(), {x}.shape, {x}.dtype)"),
+            ],
         },
         stochastic=True,
     )
@@ -225,6 +261,7 @@ register(
             ],
             "tensorflow": [template("tf.random.uniform(tf.shape({x}), {low}, {high}, dtype={x}.dtype)")],
             "keras": [template("keras.random.uniform(keras.ops.shape({x}), {low}, {high}, dtype={x}.dtype)")],
+            "flax": [template("jax.random.uniform(rngs(), {x}.shape, {x}.dtype, {low}, {high})")],
         },
         stochastic=True,
     )
@@ -254,6 +291,7 @@ register(
             "keras": [
                 template("keras.ops." + _draw("keras.random.uniform(keras.ops.shape({x}), dtype={x}.dtype)", "{x}"))
             ],
+            "flax": [template("jax.random.bernoulli(rngs(), {x}).astype({x}.dtype)")],
         },
         stochastic=True,
     )
@@ -270,6 +308,7 @@ register(
             "keras": [
                 template("keras.ops." + _draw("keras.random.uniform(keras.ops.shape({x}), dtype={x}.dtype)", "{p}"))
             ],
+            "flax": [template("jax.random.bernoulli(rngs(), {p}, {x}.shape).astype({x}.dtype)")],
         },
         stochastic=True,
     )
@@ -301,6 +340,9 @@ register(
             ],
             "tensorflow": [template("tf.random.categorical(tf.math.log({x}), {num})")],
             "keras": [template("keras.random.categorical(keras.ops.log({x}), {num})")],
+            "flax": [
+                template("jax.random.categorical(rngs(), jax.numpy.log({x})[:, None], shape=({x}.shape[0], {num}))")
+            ],
         },
         stochastic=True,
     )

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from netferry.ops import recurrent_flax
 from netferry.ops.core import Case, OpDef, Spelling
+from netferry.ops.jax_forms import nnx_support
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
 
@@ -159,6 +161,16 @@ def _in_keras(kind: _Kind, suffix: str, bias: bool, path: str) -> dict[str, str]
     return made | {f"{path}bias": spec}
 
 
+def _stack_in_flax(kind: _Kind) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
+    def params(attributes: Mapping[str, Any]) -> dict[str, str]:
+        made: dict[str, str] = {}
+        for (suffix, _), path in zip(_suffixes(attributes), recurrent_flax.paths(attributes), strict=True):
+            made |= recurrent_flax.cell_params(kind.gates, kind.merged_bias, suffix, attributes["bias"], path)
+        return made
+
+    return params
+
+
 def _stack_params(make: Callable[..., Mapping[str, str]]) -> Callable[[Mapping[str, Any]], Mapping[str, str]]:
     """Parameters of all layers and directions; ``make(suffix, bias, path)`` gives those of one."""
 
@@ -244,6 +256,16 @@ def _text(kind: _Kind, template: Template, **words: str) -> str:
     return template.substitute({**extra, **words}).replace(",  ", ", ")
 
 
+def _flax_texts(kind: _Kind) -> recurrent_flax.FlaxTexts:
+    return recurrent_flax.texts(
+        kind.torch,
+        gates=len(kind.gates),
+        several=kind.states > 1,
+        merged_bias=kind.merged_bias,
+        nonlinear=kind.nonlinear,
+    )
+
+
 def _register_stack(kind: _Kind) -> None:
     several = kind.states > 1
     nonlinearity = 'nonlinearity="tanh", ' if kind.nonlinear else ""
@@ -259,6 +281,8 @@ def _register_stack(kind: _Kind) -> None:
             initial="s[row] for row in rows for s in state" if several else "state[row] for row in rows",
             result="(keras.ops.stack(last[0::2]), keras.ops.stack(last[1::2]))" if several else "keras.ops.stack(last)",
         ),
+        flax=_flax_texts(kind).stack,
+        flax_requires=(f"{kind.torch}Cell",),
     )
     target = Spelling(
         f"Stacked{kind.torch}",
@@ -287,9 +311,24 @@ def _register_stack(kind: _Kind) -> None:
             f"A stack of {kind.torch} layers over a sequence: the outputs and the last states of all layers.",
             reference=_stack_reference(kind),
             dynamic_params=_stack_params(lambda suffix, bias, path: _canonical(kind, suffix, bias)),
-            spellings={"torch": [source], "tensorflow": [target], "keras": [target]},
+            spellings={
+                "torch": [source],
+                "tensorflow": [target],
+                "keras": [target],
+                "flax": [_flax_stack(kind, options)],
+            },
             cases=_stack_cases(kind),
         )
+    )
+
+
+def _flax_stack(kind: _Kind, options: str) -> Spelling:
+    return nnx_support(
+        f"Stacked{kind.torch}",
+        f"input_size, hidden_size, {options}",
+        call="x, state=None",
+        dynamic_params=_stack_in_flax(kind),
+        positional=2,
     )
 
 
@@ -331,6 +370,7 @@ def _register_cell(kind: _Kind) -> None:
             if several
             else "return self.cell(x, [state])[0]",
         ),
+        flax=_flax_texts(kind).cell,
     )
     target = Spelling(
         name,
@@ -367,7 +407,20 @@ def _register_cell(kind: _Kind) -> None:
             reference=_cell_reference(kind),
             params=_canonical(kind, "", True),
             optional={"bias_ih": "bias", "bias_hh": "bias"},
-            spellings={"torch": [source], "tensorflow": [target], "keras": [target]},
+            spellings={
+                "torch": [source],
+                "tensorflow": [target],
+                "keras": [target],
+                "flax": [
+                    nnx_support(
+                        name,
+                        f"input_size, hidden_size, bias=True{nonlinearity}",
+                        call="x, state=None",
+                        params=recurrent_flax.cell_params(kind.gates, kind.merged_bias),
+                        positional=2,
+                    )
+                ],
+            },
             cases=cases,
         )
     )

@@ -79,6 +79,56 @@ class {name}(torch.nn.Conv{n}d):
     )
 
 
+register_support(Support("CausalConv1d", {"torch": '''
+class CausalConv1d(torch.nn.Conv1d):
+    """A convolution over sequences in which no result depends on later steps."""
+
+    def forward(self, x):
+        before = (self.kernel_size[0] - 1) * self.dilation[0]
+        return super().forward(torch.nn.functional.pad(x, (before, 0)))
+'''}))  # fmt: skip
+
+
+def _causal(x: Array, *, kernel_size: int, dilation: int = 1, **options: Any) -> Array:
+    padded = np.pad(x, ((0, 0), (0, 0), ((kernel_size - 1) * dilation, 0)))
+    return conv_reference(padded, kernel_size=kernel_size, dilation=dilation, **options)
+
+
+register(
+    OpDef(
+        "causal_conv1d",
+        "x, *, in_channels=..., out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
+        "Convolution over sequences in which no result depends on later steps.",
+        layout="channels",
+        reference=_causal,
+        params={"weight": "O I K1", "bias": "O"},
+        optional={"bias": "use_bias"},
+        spellings={
+            "torch": [
+                Spelling(
+                    "CausalConv1d",
+                    "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
+                    maps={"bias": "use_bias"},
+                    ignore=("padding",),
+                    call="x",
+                    params={"weight": "weight: O I K1", "bias": "bias: O"},
+                    support="CausalConv1d",
+                    layer=True,
+                    read=False,
+                    positional=3,
+                )
+            ]
+        },
+        cases=[
+            Case({"x": (2, 4, 9)}, {"in_channels": 4, "out_channels": 6, "kernel_size": 3}),
+            Case(
+                {"x": (2, 4, 9)},
+                {"in_channels": 4, "out_channels": 6, "kernel_size": 2, "dilation": 4, "groups": 2, "use_bias": False},
+            ),
+        ],
+    )
+)
+
 _MAX = '''
 class MaxPool{n}dSame(torch.nn.MaxPool{n}d):
     """Max pooling whose result has ``ceil(size / stride)`` places along every axis."""

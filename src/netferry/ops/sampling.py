@@ -265,6 +265,21 @@ def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
     rest = [(0, max(h + p1 - x.shape[1], 0)), (0, max(w + p2 - x.shape[2], 0))]
     return keras.ops.pad(x, [(0, 0), *rest, (0, 0)])[:, p1 : p1 + h, p2 : p2 + w]
 ''',
+    flax='''
+def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    """The sum of overlapping windows of shape (batch, windows, channels * kernel area) as channels-last images."""
+    pairs = [(o, o) if isinstance(o, int) else o for o in (output_size, kernel_size, dilation, padding, stride)]
+    (h, w), (k1, k2), (d1, d2), (p1, p2), (s1, s2) = pairs
+    n1, n2 = (h + 2 * p1 - d1 * (k1 - 1) - 1) // s1 + 1, (w + 2 * p2 - d2 * (k2 - 1) - 1) // s2 + 1
+    windows = x.reshape(x.shape[0], n1, n2, -1, k1, k2)
+    image = jax.numpy.zeros((x.shape[0], h + 2 * p1, w + 2 * p2, windows.shape[3]), x.dtype)
+    for i in range(k1):
+        for j in range(k2):
+            rows = slice(i * d1, i * d1 + (n1 - 1) * s1 + 1, s1)
+            columns = slice(j * d2, j * d2 + (n2 - 1) * s2 + 1, s2)
+            image = image.at[:, rows, columns].add(windows[..., i, j])
+    return image[:, p1 : p1 + h, p2 : p2 + w]
+''',
 )
 _PATCHES: list[tuple[str, str, tuple[int, ...], str, list[dict[str, Any]]]] = [
     (

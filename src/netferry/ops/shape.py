@@ -118,6 +118,7 @@ def _reshape_layer(package: str) -> Spelling:
         "Reshape",
         "target_shape",
         maps={"target_shape": Conversion("shape", "(-1, *{})", "{}[1:]")},
+        when={"shape": lambda shape: tuple(shape)[:1] == (-1,)},
         write=False,
     )
 
@@ -215,6 +216,14 @@ register(
                 *_flatten_layers("keras", "keras.ops.reshape", "keras.ops.shape"),
                 template("keras.ops.ravel({x})", when={"start_axis": 0, "end_axis": -1}),
                 *_flattened("keras.ops.reshape", "keras.ops.shape"),
+            ],
+            "flax": [
+                template("{x}.reshape(-1)", when={"start_axis": 0, "end_axis": -1}),
+                template("{x}.reshape({x}.shape[0], -1)", when={"start_axis": 1, "end_axis": -1}),
+                template("{x}.reshape(*{x}.shape[:{start_axis}], -1)", when={"end_axis": -1}),
+                template(
+                    "{x}.reshape(*{x}.shape[:{start_axis}], -1, *{x}.shape[{end_axis}:])", maps={"end_axis": _AFTER}
+                ),
             ],
         },
         cases=[

@@ -49,13 +49,15 @@ def tensorflow_text(code: str) -> str:
     return pattern.sub(lambda match: table[match.group()], tensorflow)
 
 
-def keras_support(name: str, code: str, requires: Sequence[str] = (), *, flax: str = "") -> Support:
+def keras_support(
+    name: str, code: str, requires: Sequence[str] = (), *, flax: str = "", flax_requires: Sequence[str] = ()
+) -> Support:
     """Register a definition written with ``keras.…`` names for the targets ``keras`` and ``tensorflow``.
 
     ``flax`` is the text for Flax where it does not follow from that for Keras.
     """
     texts = {"tensorflow": tensorflow_text(code), "keras": code, **({"flax": flax} if flax else {})}
-    return register_support(Support(name, texts, requires))
+    return register_support(Support(name, texts, requires, {"flax": flax_requires}))
 
 
 def layer_calling(name: str, function: str, doc: str, signature: str) -> Support:

@@ -9,6 +9,7 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
+from netferry.ops.jax_forms import jax_call
 from netferry.ops.registry import register, register_support
 
 _COMPLEX = np.array([[1.0 + 2.0j, -0.5 + 0.1j, 0.4 - 0.3j], [0.3 - 1.0j, 2.0 + 0.0j, -1.2 + 0.7j]])
@@ -81,6 +82,7 @@ def _register_transforms() -> None:
                     "torch": [_torch(name, "n=None, dim=-1", fixed={"n": None})],
                     "tensorflow": [supported(name, "x, axis=-1")],
                     "keras": [supported(name, "x, axis=-1")],
+                    "flax": [jax_call(f"jax.numpy.fft.{name}", "a, n=None, axis=-1", maps={"a": "x"}, fixed={"n": None})],
                 },
                 cases=cases if name == "rfft" else [*cases, Case({"x": _COMPLEX}, gradients=False)],
                 tolerance=_SINGLE,
@@ -96,6 +98,7 @@ def _register_transforms() -> None:
                     "torch": [_torch(name, "s=None, dim=(-2, -1)", fixed={"s": None, "dim": (-2, -1)})],
                     "tensorflow": [supported(name, "x")],
                     "keras": [supported(name, "x")],
+                    "flax": [jax_call(f"jax.numpy.fft.{name}", "a", maps={"a": "x"})],
                 },
                 cases=[Case({"x": (2, 3, 5)}, gradients=False), Case({"x": _COMPLEX}, gradients=False)],
                 tolerance=_SINGLE,

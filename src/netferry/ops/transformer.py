@@ -15,6 +15,7 @@ import numpy as np
 from netferry.ops.attention import MULTIHEAD_ATTENTION
 from netferry.ops.core import Case, OpDef, Spelling
 from netferry.ops.forms import template
+from netferry.ops.jax_forms import nnx_support
 from netferry.ops.registry import register
 
 Array = np.ndarray[Any, Any]
@@ -38,8 +39,8 @@ _IGNORED = (
     "device", "dtype", "is_causal", "src_is_causal", "tgt_is_causal", "memory_is_causal", "enable_nested_tensor", "mask_check",
 )  # fmt: skip
 
-# Of each kind of part: its canonical parameters, then how PyTorch and Keras name them.
-_PARTS: dict[str, tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]] = {
+# Of each kind of part: its canonical parameters, then how PyTorch, Keras and NNX name them.
+_PARTS: dict[str, tuple[Mapping[str, str], ...]] = {
     "attention": (
         MULTIHEAD_ATTENTION.params,
         {
@@ -48,34 +49,36 @@ _PARTS: dict[str, tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]
             **MULTIHEAD_ATTENTION.spellings["torch"][0].params,
         },
         MULTIHEAD_ATTENTION.spellings["keras"][0].params,
+        MULTIHEAD_ATTENTION.spellings["flax"][0].params,
     ),
     "linear": (
         {"weight": "O I", "bias": "O"},
         {"weight": "weight: O I", "bias": "bias: O"},
+        {"kernel": "weight: I O", "bias": "bias: O"},
         {"kernel": "weight: I O", "bias": "bias: O"},
     ),
     "norm": (
         {"weight": "C", "bias": "C"},
         {"weight": "weight: C", "bias": "bias: C"},
         {"gamma": "weight: C", "beta": "bias: C"},
+        {"scale": "weight: C", "bias": "bias: C"},
     ),
 }
 
 
-def _params(parts: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
-    """The parameters of a layer made of parts (name -> kind): canonical, in PyTorch, in Keras."""
+def _params(parts: Mapping[str, str]) -> tuple[dict[str, str], ...]:
+    """The parameters of a layer made of parts (name -> kind): canonical, in PyTorch, in Keras, in NNX."""
     canonical: dict[str, str] = {}
-    torch: dict[str, str] = {}
-    keras: dict[str, str] = {}
+    found: tuple[dict[str, str], ...] = ({}, {}, {})
     for part, kind in parts.items():
-        own, in_torch, in_keras = _PARTS[kind]
+        own, *theirs = _PARTS[kind]
         canonical |= {f"{part}.{name}": layout for name, layout in own.items()}
-        for made, specs in ((torch, in_torch), (keras, in_keras)):
+        for made, specs in zip(found, theirs, strict=True):
             for path, spec in specs.items():
                 expression, _, layout = spec.partition(":")
                 inner = re.sub(rf"\b({'|'.join(own)})\b", rf"{part}.\1", expression)
                 made[f"{part}.{path}"] = f"{inner}:{layout}"
-    return canonical, torch, keras
+    return (canonical, *found)
 
 
 def _gelu(x: Array) -> Array:
@@ -172,12 +175,12 @@ def _spellings(
     signatures: tuple[str, str],
     call: str,
     torch_call: tuple[str, Mapping[str, str]],
-    params: Sequence[Mapping[str, str]] = ({}, {}),
+    params: Sequence[Mapping[str, str]] = ({}, {}, {}),
     fixed: Mapping[str, Any] | None = None,
 ) -> dict[str, list[Spelling]]:
     """The support class and PyTorch's layer of the same name, whose call may name its operands otherwise.
 
-    ``signatures`` and ``params`` are the support class's and PyTorch's; ``torch_call`` is PyTorch's whole call signature
+    ``signatures`` are the support class's and PyTorch's, ``params`` also NNX's; ``torch_call`` is PyTorch's whole call signature
     with the canonical names of those that differ.
     """
     target = Spelling(
@@ -194,7 +197,8 @@ def _spellings(
         layer=True,
         positional=2,
     )
-    return {"torch": [torch], "tensorflow": [target], "keras": [target]}
+    flax = nnx_support(kind, signatures[0], call=call, params=params[2], positional=2)
+    return {"torch": [torch], "tensorflow": [target], "keras": [target], "flax": [flax]}
 
 
 _DECODER_NAMES = {"tgt": "x", "memory": "encoded"}
@@ -210,7 +214,7 @@ def _torch_call(call: str, names: Mapping[str, str], hints: str) -> tuple[str, M
 def _register_block(name: str, kind: str, doc: str, attentions: Mapping[str, str], norms: int, **declared: Any) -> None:
     """An encoder or decoder layer."""
     parts = {**attentions, "linear1": "linear", "linear2": "linear", **{f"norm{i + 1}": "norm" for i in range(norms)}}
-    canonical, torch, keras = _params(parts)
+    canonical, torch, keras, flax = _params(parts)
     signature = f"{_SIZES}, {_OPTIONS}"
     call, torch_call = declared.pop("call"), declared.pop("torch_call")
     register(
@@ -222,7 +226,7 @@ def _register_block(name: str, kind: str, doc: str, attentions: Mapping[str, str
             optional={n: "bias" for n in canonical if n.endswith("bias")},
             tolerance=(1e-7, "TensorFlow's gelu rounds the square root of two to 32 bits"),
             spellings=_spellings(
-                kind, (signature, f"{signature}, device=None, dtype=None"), call, torch_call, (keras, torch)
+                kind, (signature, f"{signature}, device=None, dtype=None"), call, torch_call, (keras, torch, flax)
             ),
             **declared,
         )

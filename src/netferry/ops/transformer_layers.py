@@ -6,6 +6,7 @@ Their sub-layers have PyTorch's names, so that the parameters of a stack are tho
 from __future__ import annotations
 
 from netferry.ops.shared import keras_support
+from netferry.ops.transformer_flax import FLAX_BLOCKS
 
 keras_support(
     "TransformerEncoderLayer",
@@ -51,6 +52,7 @@ class TransformerEncoderLayer(keras.layers.Layer):
     def feed_forward(self, x):
         return self.linear2(self.dropout(self.activation(self.linear1(x))))
 ''',
+    flax=FLAX_BLOCKS["TransformerEncoderLayer"],
     requires=("MultiheadAttention",),
 )
 keras_support(
@@ -87,6 +89,7 @@ class TransformerDecoderLayer(TransformerEncoderLayer):
         )
         return self.dropout2(x)
 ''',
+    flax=FLAX_BLOCKS["TransformerDecoderLayer"],
     requires=("TransformerEncoderLayer",),
 )
 keras_support(
@@ -96,6 +99,7 @@ def clone_layers(layer, count):
     """New layers with the configuration of the given one and weights of their own."""
     return [type(layer).from_config({**layer.get_config(), "name": None}) for _ in range(count)]
 ''',
+    flax=FLAX_BLOCKS["clone_layers"],
 )
 keras_support(
     "TransformerEncoder",
@@ -113,6 +117,7 @@ class TransformerEncoder(keras.layers.Layer):
             x = layer(x, src_mask=src_mask, src_key_padding_mask=src_key_padding_mask)
         return x if self.norm is None else self.norm(x)
 ''',
+    flax=FLAX_BLOCKS["TransformerEncoder"],
     requires=("clone_layers",),
 )
 keras_support(
@@ -133,6 +138,7 @@ class TransformerDecoder(keras.layers.Layer):
             x = layer(x, encoded, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask)
         return x if self.norm is None else self.norm(x)
 ''',
+    flax=FLAX_BLOCKS["TransformerDecoder"],
     requires=("clone_layers",),
 )
 keras_support(
@@ -165,5 +171,6 @@ class Transformer(keras.layers.Layer):
             target, encoded, tgt_mask, memory_mask, tgt_key_padding_mask, memory_key_padding_mask
         )
 ''',
+    flax=FLAX_BLOCKS["Transformer"],
     requires=("TransformerEncoder", "TransformerDecoder", "TransformerDecoderLayer"),
 )

@@ -101,7 +101,7 @@ register(OpDef(
 ))  # fmt: skip
 register_support(Support("TimeDistributed", {"torch": '''
 class TimeDistributed(torch.nn.Module):
-    """Applies a layer to every step of sequences (batch, time, ...); images in them have their channels last."""
+    """Applies a layer to every step of sequences (batch, time, ...); ``images`` that it gives get their channels last."""
 
     def __init__(self, layer, images=False):
         super().__init__()
@@ -109,10 +109,8 @@ class TimeDistributed(torch.nn.Module):
         self.images = images
 
     def forward(self, x):
-        steps = x.flatten(0, 1)
-        steps = self.layer(steps.movedim(-1, 1) if self.images else steps)
-        if self.images and steps.ndim > 2:
-            steps = steps.movedim(1, -1)
+        steps = self.layer(x.flatten(0, 1))
+        steps = steps.movedim(1, -1) if self.images else steps
         return steps.unflatten(0, x.shape[:2])
 '''}))  # fmt: skip
 register(OpDef(

@@ -60,7 +60,11 @@ def _applied(value: ast.expr) -> tuple[Op | None, ast.expr | None]:
             return None, None
     listing = made.operand("layers") if made.name == "sequential" else None
     first = listing.elts[0] if isinstance(listing, ast.List) and listing.elts else made
-    return (first, given) if isinstance(first, Op) and "conv" in first.name and "transpose" not in first.name else (None, None)
+    return (
+        (first, given)
+        if isinstance(first, Op) and "conv" in first.name and "transpose" not in first.name
+        else (None, None)
+    )
 
 
 def _sizes(pad: Op, conv: Op) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from netferry.passes import factories
@@ -306,7 +306,9 @@ def _saving(node: ast.stmt, saved: Mapping[str, ast.stmt]) -> ast.stmt:
     for field_name in ("body", "orelse"):
         inner = getattr(node, field_name, None)
         if isinstance(inner, list) and not isinstance(node, ast.FunctionDef | ast.ClassDef):
-            kept = [[_saving(s, saved), *(copied(saved[n]) for n in sorted(_bound_by(s) & saved.keys()))] for s in inner]
+            kept = [
+                [_saving(s, saved), *(copied(saved[n]) for n in sorted(_bound_by(s) & saved.keys()))] for s in inner
+            ]
             setattr(node, field_name, [s for statements in kept for s in statements])
     return node
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from netferry.ops import registry
@@ -154,7 +154,7 @@ def arguments(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
 
 def total(parts: Sequence[ast.expr]) -> ast.expr:
     """The sum of expressions, equal ones counted and numbers added up."""
-    number = sum(p.value for p in parts if isinstance(p, ast.Constant))
+    number = sum(p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, int))
     counted: dict[str, tuple[int, ast.expr]] = {}
     for part in (p for p in parts if not isinstance(p, ast.Constant)):
         text = ast.unparse(part)

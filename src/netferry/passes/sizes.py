@@ -7,12 +7,15 @@ that every run of a site agrees in, a variable that the rounds of a loop hand on
 from __future__ import annotations
 
 import ast
+import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from netferry.ops import registry
 from netferry.ops.core import INFERRED
+from netferry.passes.layout.bound import layer_attributes
 from netferry.passes.provenance import OUTPUTS, Chain, Provenance, Terms, runner, tensors
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
@@ -142,6 +145,8 @@ class _Filler:
             made = self.resolve(samples, scopes, name, site) if samples else None
             if made is not None:
                 node.attributes.append(ast.keyword(name, made))
+                if any(isinstance(s.value, tuple) for s in samples):  # The sizes say which axes they are of.
+                    node.attributes = [k for k in node.attributes if k.arg != "axes"]
             left += made is None and bool(samples)
         return left
 
@@ -155,6 +160,18 @@ class _Filler:
                 terms = () if name == "dimensions" else self._terms(event)
                 yield _Sample(self._size(event, name), self.recording.chains.get(identity, ()), terms)
 
+    def _axes(self, event: Event, rank: int) -> list[int]:
+        """The trailing axes over which a layer normalises, where they are several."""
+        found = self.attributes.get(event.instance or 0)
+        axes = found[2].get("axes") if found else None
+        places = sorted(a % rank for a in axes) if isinstance(axes, list | tuple) else []
+        return places if len(places) > 1 and places == list(range(places[0], rank)) else []
+
+    @functools.cached_property
+    def attributes(self) -> dict[int, Any]:
+        """What layers were made with."""
+        return layer_attributes(self.recording)
+
     def _terms(self, event: Event) -> Terms:
         given = next(tensors([*event.args, *event.kwargs.values()]), None)
         return self.provenance.terms.get(given.identity, ()) if given is not None else ()
@@ -167,6 +184,8 @@ class _Filler:
             return None
         if name == "dimensions":
             return max(len(given.shape) - 2, 1)
+        if name == "normalized_shape" and (axes := self._axes(event, len(given.shape))):
+            return tuple(given.shape[a] for a in axes)
         at = -1 if name in _LAST or self.channels_last else 1
         return given.shape[at]
 
@@ -267,7 +286,7 @@ class _Filler:
         """What every round adds to the channels of the round before."""
         more: list[_Sample] = []
         for group in groups:
-            for before, after in zip(group, group[1:], strict=False):
+            for before, after in itertools.pairwise(group):
                 n, rest = len(before.terms), after.terms
                 if not n or (rest[:n] != before.terms and rest[-n:] != before.terms):
                     return None
@@ -315,12 +334,40 @@ class _Filler:
                 name in _changing(f, mine, 0) for f in functions
             ):
                 return ast.Name(name, ast.Load())
+        computed = self._computed(samples, functions, site)
+        if computed is not None:
+            return computed
         for given in _candidates(function):
             names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)}
             if not names or names & _changing(function, mine, self.lines.get(site, 0)):
                 continue
             if self._agrees(getattr(given, "nf_id", -1), samples):
                 return copied(given)  # type: ignore[no-any-return]
+        return None
+
+    def _computed(
+        self, samples: Sequence[_Sample], functions: Sequence[ast.FunctionDef], site: int
+    ) -> ast.expr | None:  # fmt: skip
+        """A variable that is computed once before the site and had every sample's value."""
+        serials = [self._serial(s.chain) for s in samples]
+        made_by = [self.recording.made_by.get(s, s) for s in serials]
+        for function in functions:
+            for node in function.body:
+                match node:
+                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if not isinstance(value, ast.Constant):
+                        if node.lineno >= self.lines.get(site, 0):
+                            continue
+                        number = getattr(value, "nf_id", -1)
+                        pairs = zip(
+                            self.recording.within.get(number, []), self.recording.values.get(number, []), strict=False
+                        )
+                        known = {self._serial(chain): seen for chain, seen in pairs}
+                        agree = known and any(
+                            all(known.get(k) == s.value for k, s in zip(keys, samples, strict=True))
+                            for keys in (serials, made_by)
+                        )
+                        if agree and name not in _changing(function, set(), node.lineno + 1):
+                            return ast.Name(name, ast.Load())
         return None
 
     def _agrees(self, node: int, samples: Sequence[_Sample]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.passes.lifted_names import Namer
+from netferry.passes.living import alive, branch, loads, needed, stores
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Hole, LayerCall, Op
 
@@ -35,28 +36,6 @@ def is_application(node: ast.AST) -> bool:
     if isinstance(node, LayerCall):
         return isinstance(node.callee, Op | ast.Call)
     return isinstance(node, ast.Call) and isinstance(node.func, Op) and node.func.layer
-
-
-def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
-    """The names that are read."""
-    found: set[str] = set()
-    waiting = [tree] if isinstance(tree, ast.AST) else list(tree)
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
-            inner = loads(ast.iter_child_nodes(node))
-            own = {n for g in node.generators for n in stores(g.target)}
-            found |= inner - own | loads(node.generators[0].iter)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def stores(tree: ast.AST) -> set[str]:
-    """The names that are bound."""
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 class Splitter:
@@ -101,12 +80,12 @@ class Splitter:
         self.held = _held(statements)
         split.init, split.forward = self._block(statements)
         split.inputs = [n for n in split.inputs if n]
-        split.forward = _needed(split.forward)
+        split.forward = needed(split.forward)
         names = self.namer.settle(self._taken(), self.plural)
         split.made = set(names.values())
         rounds = _Rounds(names, self.dynamic | self.parameters)
         split.forward = [rounds.visit(s) for s in split.forward]
-        split.init = _alive(split.init, loads(split.forward))
+        split.init = alive(split.init, loads(split.forward))
         split.init = [_Shared(self.held).visit(s) for s in split.init]
         split.forward = [_Shared(self.held).visit(s) for s in split.forward]
         local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
@@ -255,9 +234,11 @@ class Splitter:
         else_init, other = self._block(node.orelse)
         self.twins = outer
         init: list[ast.stmt] = []
-        if body_init or else_init:
-            init = [_if(copied(node.test), body_init, else_init)]
-        forward: list[ast.stmt] = [_if(node.test, body, other)] if body or other else []
+        if (body_init or else_init) and loads(node.test) & before:
+            init = [_undecided(node)]
+        elif body_init or else_init:
+            init = [branch(copied(node.test), body_init, else_init)]
+        forward: list[ast.stmt] = [branch(node.test, body, other)] if body or other else []
         return init, forward
 
     def _for(self, node: ast.For) -> tuple[list[ast.stmt], list[ast.stmt]]:
@@ -510,87 +491,11 @@ class _Shared(ast.NodeTransformer):
         return node
 
 
-def _needed(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """A forward pass without names that nobody reads."""
-    while True:
-        read = loads(statements)
-        kept = _without_unread(statements, read)
-        if loads(kept) == read:
-            return kept
-        statements = kept
-
-
-def _without_unread(statements: list[ast.stmt], read: set[str]) -> list[ast.stmt]:
-    kept: list[ast.stmt] = []
-    for node in statements:
-        if isinstance(node, ast.If):
-            body, other = _without_unread(node.body, read), _without_unread(node.orelse, read)
-            if body or other:
-                kept.append(_if(node.test, body, other))
-            continue
-        targets = stores(node)
-        plain = isinstance(node, ast.Assign) and all(isinstance(t, ast.Name) for t in node.targets)
-        if not (plain and not targets & read and not _applies(node)):
-            kept.append(node)
-    return kept
-
-
-def _applies(node: ast.stmt) -> bool:
-    return any(isinstance(n, LayerCall | ast.Call | Op) for n in ast.walk(node))
-
-
-def _alive(statements: list[ast.stmt], needed: set[str]) -> list[ast.stmt]:
-    """Statements that make layers or names that are used; checks of arguments and what is left over are dropped."""
-    wanted = set(needed)
-    kept: list[ast.stmt] = []
-    for statement in reversed(statements):
-        made = _trimmed(statement, wanted)
-        if made is not None:
-            wanted |= loads(made)
-            kept.insert(0, made)
-    return kept
-
-
-def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
-    if isinstance(node, ast.If):
-        body, other = _alive(node.body, wanted), _alive(node.orelse, wanted)
-        return _if(node.test, body, other) if body or other else None
-    if isinstance(node, ast.For):
-        body = _alive(node.body, wanted | loads(node.body))
-        makes = any(not isinstance(s, ast.Assign) or not isinstance(s.targets[0], ast.Name) for s in body)
-        return (
-            ast.For(node.target, node.iter, body, [])
-            if makes or {n for s in body for n in stores(s)} & wanted
-            else None
-        )
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
-        return node if node.name in wanted else None
-    sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
-    appends = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_append(node.value)
-    if sets or appends or (stores(node) | _changed(node)) & wanted:
-        return node
-    return None
-
-
-def _changed(node: ast.stmt) -> set[str]:
-    """The names whose items a statement sets."""
-    items = [n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
-    return {i.value.id for i in items if isinstance(i.value, ast.Name)}
-
-
-def _is_append(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend")
-
-
-def _if(test: ast.expr, body: list[ast.stmt], other: list[ast.stmt]) -> ast.If:
-    if not body:
-        inverse = (
-            test.operand
-            if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not)
-            else ast.UnaryOp(ast.Not(), test)
-        )
-        return ast.If(inverse, other, [])
-    return ast.If(test, body, other)
+def _undecided(node: ast.If) -> ast.stmt:
+    """What stands for layers of which only the tensors tell whether they are made."""
+    site = next((n.site for n in ast.walk(node) if isinstance(n, Op) and n.site is not None), None)
+    reason = "which layers are made here depends on a tensor"
+    return ast.Expr(Hole(copied(node.test), reason, "let an argument decide it", site))
 
 
 def _single(node: ast.For, forward: list[ast.stmt]) -> tuple[ast.For, list[ast.stmt]]:
@@ -633,4 +538,4 @@ def _store(name: ast.Name) -> ast.expr:
     return ast.Name(name.id, ast.Store())
 
 
-__all__ = ["Hole", "Split", "Splitter", "is_application", "loads"]
+__all__ = ["Hole", "Split", "Splitter", "is_application", "loads", "stores"]

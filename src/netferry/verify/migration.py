@@ -30,6 +30,8 @@ def verify_migration(migration: Migration) -> Verification:
     """Build both networks and compare everything they compute."""
     reading = migration.reading
     source = Network(catalog.get(reading.framework).runtime(reading=True), source_factory(reading))
+    if hasattr(source.runtime, "modules"):
+        source.runtime.modules = list(reading.observation.modules.values())
     target = Network(catalog.get(migration.to).runtime(), migration.build, wide=lambda: migration.build(widened))
     layouts = Layouts(migration.input_orders, migration.output_orders)
     given = arguments(reading)
@@ -38,9 +40,20 @@ def verify_migration(migration: Migration) -> Verification:
     if foreign is not None:
         kind = type(foreign).__name__
         return Verification(reason=f"an input is an object of the class {kind}, which cannot be carried to the target")
-    found = verify(source, target, migration.weight_map, given, second_arguments(reading), layouts)
+    second = second_arguments(reading)
+    if second is not None and _is_single(reading):
+        given, second = second, given
+    found = verify(source, target, migration.weight_map, given, second, layouts)
     migration.weight_map = replace(migration.weight_map, target_h5=found.target_file, source_h5=found.source_places)
     return found
+
+
+def _is_single(reading: Reading) -> bool:
+    """Whether the batch is one sample, of which training has no statistics, where the network takes any number."""
+    network = reading.observation.recording.network
+    taken = getattr(network, "inputs", None)
+    is_open = isinstance(taken, list) and all(tuple(getattr(t, "shape", (0,)))[:1] == (None,) for t in taken)
+    return is_open and all(s.shape[:1] == (1,) for s in reading.specs)
 
 
 def source_factory(reading: Reading) -> Any:

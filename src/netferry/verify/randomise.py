@@ -50,6 +50,7 @@ def _full(runtime: Runtime, variable: Variable, before: Array, random: np.random
     sample = before.ravel()[:_PERIOD]
     spread, centre = float(sample.std()), float(sample.mean())
     if len(shape) >= 2:
+        centre = 0.0 if spread < 1e-12 and abs(centre) <= 0.01 else centre  # Sums over many inputs would grow with it.
         spread = min(1.0, max(spread, _GAIN / float(np.sqrt(max(1, runtime.fan_in(shape))))))
     if spread > 0:
         return centre + spread * _normal(shape, random)

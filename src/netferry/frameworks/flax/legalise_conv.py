@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from netferry.frameworks.arguments import all_equal, known, numbers, observed, per_axis, sequence
-from netferry.frameworks.convolutions import full_same, padding_mode, plus
+from netferry.frameworks.convolutions import full_same, is_same, padding_mode, plus
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -32,9 +32,7 @@ def _with_kernel(node: Op, n: int) -> Op:
 def _keeps_size(node: Op, n: int) -> bool:
     """Whether the padding is literally half of what each kernel spans beyond one."""
     parts = zip(*(per_axis(node, name, n) for name in ("kernel_size", "padding", "dilation")), strict=True)
-    return all(
-        all(map(is_literal, (k, p, d))) and 2 * literal(p) == literal(d) * (literal(k) - 1) for k, p, d in parts
-    )
+    return all(all(map(is_literal, (k, p, d))) and 2 * literal(p) == literal(d) * (literal(k) - 1) for k, p, d in parts)
 
 
 def _filled(node: Op, n: int, mode: str) -> ast.expr:
@@ -59,6 +57,15 @@ def each_pair(pairs: ast.expr) -> list[ast.expr]:
     return [constant(pair) for pair in literal(pairs)]
 
 
+def _word(node: Op, n: int) -> str | None:
+    """NNX's word for the padding, if it has one."""
+    if isinstance(rule := known(node, "padding"), str):
+        return rule.upper()
+    if is_same(node, n):
+        return "SAME"
+    return "VALID" if all_equal(node, "padding", n, 0) else None
+
+
 def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         made = _with_kernel(node, n)
@@ -67,8 +74,8 @@ def _layer(n: int) -> Legalise:
         if mode not in (None, "zeros") and rule != "valid" and not all_equal(made, "padding", n, 0):
             return _filled(made, n, mode)
         changes: dict[str, ast.expr | None] = {}
-        if isinstance(rule, str) and rule != rule.upper():
-            changes["padding"] = constant(rule.upper())
+        if (rule := _word(made, n)) is not None and rule != known(made, "padding"):
+            changes["padding"] = constant(rule)
         if made.attribute("padding_mode") is not None and mode is not None:
             changes["padding_mode"] = None
         return made.replace(attributes=changes) if changes else made

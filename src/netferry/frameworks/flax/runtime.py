@@ -64,6 +64,10 @@ class FlaxRuntime:
             value = variable[...]
             if jnp.issubdtype(value.dtype, jnp.floating):
                 variable.set_value(value.astype(dtype))
+        for _, module in _modules(network):
+            # It notes the type that its table was made with, and casts to that.
+            if isinstance(module, nnx.Embed) and module.dtype == jnp.float32:
+                module.dtype = jnp.dtype(dtype)
         return network
 
     def tensors(self, value: Any) -> Any:

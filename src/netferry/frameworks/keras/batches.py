@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 
-from netferry.frameworks.keras.legalise_shape import rank_of
+from netferry.frameworks.shapes import rank_of
 from netferry.ops.lowering import is_simple
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant, is_literal, literal

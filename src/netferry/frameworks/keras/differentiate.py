@@ -12,6 +12,8 @@ from netferry.frameworks.keras import paths
 
 def gradients(loss: Callable[[], Any], network: Any, variables: Sequence[Any]) -> list[Any]:
     """The gradient of ``loss()`` by each variable; None where it does not depend on it."""
+    if not variables:
+        return []
     backend = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
     return list(backend[keras.backend.backend()](loss, network, variables))
 

@@ -94,4 +94,10 @@ def rest_of(method: ast.FunctionDef, seen: Callable[[ast.keyword], list[Any]]) -
 
 
 def _only_flags(values: list[Any]) -> bool:
-    return all(isinstance(v, dict) and set(v) <= FLAGS | {"mask"} for v in values)
+    given = [{k for k, v in value.items() if not _is_empty(v)} for value in values if isinstance(value, dict)]
+    return len(given) == len(values) and all(names <= FLAGS | {"mask"} for names in given)
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a value is an empty dictionary, or one of these: Keras hands them on under the parameter's own name."""
+    return isinstance(value, dict) and all(_is_empty(v) for v in value.values())

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from typing import Any
 
 from netferry.frameworks.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
-from netferry.frameworks.convolutions import full_same, linear, padding_mode, plus
+from netferry.frameworks.convolutions import full_same, is_same, linear, padding_mode, plus
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
@@ -29,46 +28,6 @@ def _depthwise(node: Op, n: int) -> Op:
     return Op(f"depthwise_conv{n}d", {}, kept, layer=True, site=node.site)
 
 
-def _half_spans(kernel: str, dilation: str) -> set[str]:
-    """How people write the padding that keeps the size with an odd kernel."""
-    halves = [f"{kernel} // 2", f"({kernel} - 1) // 2", f"int(({kernel} - 1) / 2)", f"int({kernel} / 2)"]
-    if dilation == "1":
-        texts = halves
-    else:
-        texts = [t for h in halves for t in (f"({h}) * {dilation}", f"{dilation} * ({h})")]
-        texts += [f"{dilation} * ({kernel} - 1) // 2", f"({kernel} - 1) * {dilation} // 2"]
-    return {ast.unparse(ast.parse(text)) for text in texts}
-
-
-def _keeps_size(kernel: ast.expr, padding: ast.expr, dilation: ast.expr, odd: bool) -> bool:
-    """Whether the padding is half of what the kernel spans beyond one, in numbers or by its words."""
-    if all(map(is_literal, (kernel, padding, dilation))):
-        return bool(2 * literal(padding) == literal(dilation) * (literal(kernel) - 1))
-    written, step = ast.unparse(padding), ast.unparse(dilation)
-    if not is_literal(kernel):
-        return odd and written in _half_spans(ast.unparse(kernel), step)
-    half, rest = divmod(literal(kernel) - 1, 2)
-    products = {f"{half} * {step}", f"{step} * {half}", *([step] if half == 1 else [])}
-    return not rest and written in products | _half_spans(ast.unparse(kernel), step)
-
-
-def _is_odd(size: Any) -> bool:
-    return all(s % 2 for s in (size if isinstance(size, list | tuple) else (size,)))
-
-
-def _is_same(node: Op, n: int) -> bool:
-    """Whether the padding is what Keras calls ``same`` for inputs of every size.
-
-    Of a kernel size that is no literal, the run only tells that it is odd; that the padding fits, the words do.
-    """
-    if not all_equal(node, "stride", n, 1):
-        return False
-    sizes = observed(node, "kernel_size")
-    odd = bool(sizes) and all(map(_is_odd, sizes))
-    kernels, paddings, dilations = (per_axis(node, name, n) for name in ("kernel_size", "padding", "dilation"))
-    return all(_keeps_size(k, p, d, odd) for k, p, d in zip(kernels, paddings, dilations, strict=True))
-
-
 def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         if n < 3 and not node.name.startswith("depthwise") and _is_depthwise(node, n):
@@ -79,7 +38,7 @@ def _layer(n: int) -> Legalise:
             return node if all(node.attribute(name) is None for name in plain) else node.replace(attributes=plain)
         if mode is None or any(isinstance(seen, str) for seen in observed(node, "padding") if padding != "same"):
             return node
-        if mode == "zeros" and (padding == "same" or _is_same(node, n)):
+        if mode == "zeros" and (padding == "same" or is_same(node, n)):
             final = padding == "same" and node.attribute("padding_mode") is None
             return node if final else node.replace(attributes={"padding": _SAME, "padding_mode": None})
         pads = full_same(node, n) if padding == "same" else symmetric(node, "padding", n)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.keras.legalise_shape import rank_of
+from netferry.frameworks.shapes import rank_of
 from netferry.ops.lowering import CannotWrite
 from netferry.pivot.nodes import Op, constant
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from netferry.frameworks.keras.legalise_shape import rank_of
-from netferry.pivot.nodes import Op, constant
+from netferry.frameworks.shapes import ranked
+from netferry.pivot.nodes import Op
 
-
-def _ranked(node: Op, framework: str) -> ast.expr:
-    """Note the rank of what is resized here, if it is always the same."""
-    ranks = getattr(node, "nf_ranks", set()) if node.layer else {rank_of(node)}
-    if node.attribute("rank") is not None or len(ranks) != 1 or None in ranks:
-        return node
-    return node.replace(attributes={"rank": constant(next(iter(ranks)))})
-
-
-LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {"interpolate": _ranked}
+LEGALISATIONS: dict[str, Callable[[Op, str], ast.expr]] = {"interpolate": ranked}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ def linked(recorder: Recorder, layer: Any, given: Any, *, own: bool) -> Iterator
         return
     original = layer.call
 
+    @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
         link(recorder, outer, (args, kwargs))
         results[:] = [original(*args, **kwargs)]

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import paths
+from netferry.frameworks.keras import deferred, paths
 from netferry.frameworks.keras.flags import FLAGS, Asked, rest_of
 from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
@@ -35,6 +35,7 @@ def prepare(reader: Reader, node: ast.ClassDef) -> None:
             continue
         kept.append(statement)
     node.body = kept
+    deferred.settle(node)
     _merge_build(node)
     for method in node.body:
         if isinstance(method, ast.FunctionDef):
@@ -210,7 +211,7 @@ def _containers(network: Any) -> dict[tuple[str, str], str]:
             members = (
                 list(value.values()) if isinstance(value, dict) else value if isinstance(value, list | tuple) else []
             )
-            if members and all(isinstance(m, keras.layers.Layer) for m in members):
+            if members and all(paths.is_holder(m) for m in members):
                 kind = "module_dict" if isinstance(value, dict) else "module_list"
                 for owner in type(layer).__mro__:
                     found[owner.__name__, name] = kind
@@ -248,8 +249,11 @@ _TRAINER_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
 
 def _is_trainer(value: Any) -> bool:
-    """Whether an object only says how a layer starts or is held while it is trained."""
-    return isinstance(value, _TRAINERS) or type(value).__module__ == "tensorflow.python.ops.init_ops_v2"
+    """Whether an object only says how a layer starts, is held while it is trained, or draws random numbers."""
+    return (
+        isinstance(value, (*_TRAINERS, keras.random.SeedGenerator))
+        or type(value).__module__ == "tensorflow.python.ops.init_ops_v2"
+    )
 
 
 def only_trains(reader: Reader, value: ast.expr) -> bool:
@@ -260,7 +264,7 @@ def only_trains(reader: Reader, value: ast.expr) -> bool:
 
 def without_trainer(reader: Reader, node: ast.Assign, target: ast.expr) -> list[ast.stmt]:
     """Layers are made without it: its name goes, or stays empty where code hands it on."""
-    reader.note(node, f"{ast.unparse(target)} is left out: it only says how weights start or are held in training")
+    reader.note(node, f"{ast.unparse(target)} is left out: it only concerns initial values, penalties or seeds")
     around = reader.function[-1] if reader.function else reader.file.tree
     if isinstance(target, ast.Name) and _is_handed_on(around, target.id):
         node.value = ast.copy_location(ast.Constant(None), node.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -38,30 +39,31 @@ def _nameless(original: Method) -> Method:
     """``super().__init__("name")``."""
 
     @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         original(self, **kwargs)
 
-    return __init__
+    construct.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # Keras makes configurations of it.
+    return construct
 
 
 def _nameless_model(original: Method) -> Method:
     @functools.wraps(original)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def construct(self: Any, *args: Any, **kwargs: Any) -> None:
         graph = len(args) > 1 or "inputs" in kwargs
         original(self, *(args if graph else ()), **kwargs)
 
-    return __init__
+    return construct
 
 
 def _listing(original: Method) -> Method:
     """``Sequential(layer)``."""
 
     @functools.wraps(original)
-    def __init__(self: Any, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
+    def construct(self: Any, layers: Any = None, trainable: bool = True, name: str | None = None) -> None:
         single = isinstance(layers, keras.layers.Layer)
         original(self, [layers] if single else layers, trainable, name)
 
-    return __init__
+    return construct
 
 
 def _named_weight(original: Method) -> Method:

@@ -85,7 +85,7 @@ class _Put(ast.NodeTransformer):
     def _answer(self, test: ast.expr) -> bool | None:
         match test:
             case ast.Compare(left=ast.Name(id=name), ops=[op], comparators=[ast.Constant(value=int(number))]):
-                compare = _COMPARED.get(type(op))  # type: ignore[call-overload]
+                compare = _COMPARED.get(type(op))
                 return compare(self.numbers[name], number) if compare and name in self.numbers else None
         return None
 
@@ -114,7 +114,7 @@ class _Put(ast.NodeTransformer):
         self.generic_visit(node)
         match node:
             case ast.BinOp(left=ast.Constant(value=int(left)), op=op, right=ast.Constant(value=int(right))):
-                fold = _FOLDED.get(type(op))  # type: ignore[call-overload]
+                fold = _FOLDED.get(type(op))
                 if fold is not None:
                     return ast.copy_location(ast.Constant(fold(left, right)), node)
         return node

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -15,14 +16,14 @@ from netferry.frameworks.keras import grouped, wide, widening
 
 
 @contextmanager
-def wide_types(dtype: str) -> Iterator[None]:
+def wide_types(dtype: str, modules: Sequence[ModuleType] = ()) -> Iterator[None]:
     """Let the backend compute in ``dtype`` where it would narrow it by default."""
     with ExitStack() as stack:
         if dtype == "float64":
             stack.enter_context(_replaced(keras.ops, "view_as_complex", wide.view_as_complex))
             types = importlib.import_module("keras.src.backend.common.dtypes")
             stack.enter_context(_replaced(types, "_resolve_weak_type", _whole(types._resolve_weak_type)))
-        stack.enter_context(_wide_backend(dtype))
+        stack.enter_context(_wide_backend(dtype, modules))
         yield
 
 
@@ -45,19 +46,19 @@ def quick_initialisers() -> Iterator[None]:
 
 
 @contextmanager
-def _wide_backend(dtype: str) -> Iterator[None]:
+def _wide_backend(dtype: str, modules: Sequence[ModuleType]) -> Iterator[None]:
     if keras.backend.backend() == "jax":
         with _jax_wide(dtype):
             yield
     elif keras.backend.backend() == "tensorflow" and dtype == "float64":
-        with _exact_constants():
+        with _exact_constants(modules):
             yield
     else:
         yield
 
 
 @contextmanager
-def _exact_constants() -> Iterator[None]:
+def _exact_constants(modules: Sequence[ModuleType]) -> Iterator[None]:
     # TensorFlow keeps the constants of its leaky ReLU and GELU in float32, as it does Python's numbers given to a cast
     # (the scale in Keras's attention), which shows as 1e-9 in float64, and pools volumes in float32 only.
     import tensorflow as tf
@@ -94,7 +95,7 @@ def _exact_constants() -> Iterator[None]:
     with ExitStack() as stack:
         numpy = importlib.import_module("keras.src.backend.tensorflow.numpy")
         stack.enter_context(_replaced(numpy, "signbit", signbit))  # Keras reads the bits of a cast to float32.
-        stack.enter_context(widening.widened(_replaced))
+        stack.enter_context(widening.widened(_replaced, modules))
         stack.enter_context(_replaced(tf, "cast", cast))
         stack.enter_context(_replaced(keras.ops, "convert_to_tensor", convert_to_tensor))
         for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():

@@ -36,18 +36,18 @@ def _layers(layer: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 def is_holder(value: Any) -> bool:
     """Whether a value is a layer, or a ``tf.Module``, which holds layers and variables as well."""
-    return isinstance(value, keras.layers.Layer) or isinstance(value, _plain("Module"))
+    return isinstance(value, (keras.layers.Layer, *_plain("Module")))
 
 
 def is_variable(value: Any) -> bool:
     """Whether a value is a variable of Keras or TensorFlow."""
-    return isinstance(value, keras.Variable) or isinstance(value, _plain("Variable"))
+    return isinstance(value, (keras.Variable, *_plain("Variable")))
 
 
-def _plain(kind: str) -> Any:
+def _plain(kind: str) -> tuple[Any, ...]:
     """A class of TensorFlow, which need not be what Keras runs on."""
     tensorflow = sys.modules.get("tensorflow")
-    return getattr(tensorflow, kind, ()) if tensorflow is not None else ()
+    return (getattr(tensorflow, kind),) if tensorflow is not None else ()
 
 
 def tensor(variable: Any) -> Any:

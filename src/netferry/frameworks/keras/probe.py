@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -96,12 +97,7 @@ class KerasProbe:
             finally:
                 inside.pop()
                 recorder.active = was
-            if not stock and not hidden and recorder.active:
-                with _quiet(recorder):
-                    passed = list(_members(layer, args, output))
-                for member, before, after in passed:
-                    recorder.event(None, str(probe.layer_path(member)), (before,), {}, after, instance=member)
-            if path in _AROUND and not hidden and recorder.active and isinstance(output, keras.KerasTensor):
+            if path in _AROUND and not hidden and recorder.active:
                 _step(recorder, probe.layer_path(layer.layer), layer.layer, args[0], output)
             if stock and not hidden and recorder.active and not recorder.awaiting(layer):
                 given = {k: v for k, v in kwargs.items() if k not in ("training", "mask")}
@@ -110,6 +106,7 @@ class KerasProbe:
 
         build = keras.Sequential.build
 
+        @functools.wraps(build)  # Keras reads the names of its parameters.
         def silently(layer: Any, *args: Any, **kwargs: Any) -> Any:
             # What a Sequential makes of itself on symbolic tensors is repeated when it is called.
             was, recorder.active = recorder.active, False
@@ -180,29 +177,6 @@ def _step(recorder: Recorder, path: str | None, layer: Any, given: Any, output: 
     if path is not None and path not in _CONTAINERS:
         one, other = (keras.KerasTensor((t.shape[0], *t.shape[2:]), t.dtype) for t in (given, output))
         recorder.event(None, path, (one,), {}, other, instance=layer)
-
-
-@contextmanager
-def _quiet(recorder: Recorder) -> Iterator[None]:
-    was, recorder.active = recorder.active, False
-    try:
-        yield
-    finally:
-        recorder.active = was
-
-
-def _members(layer: Any, args: Sequence[Any], output: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """What the members of a ``Sequential`` did to a symbolic tensor, which passes them by."""
-    if not isinstance(layer, keras.Sequential) or not args or not isinstance(output, keras.KerasTensor):
-        return
-    at = args[0]
-    for member in layer.layers:
-        after = output if member is layer.layers[-1] else member.compute_output_spec(at)
-        if isinstance(member, keras.Sequential):
-            yield from _members(member, (at,), after)
-        else:
-            yield member, at, after
-        at = after
 
 
 def _tensors(value: Any) -> Any:

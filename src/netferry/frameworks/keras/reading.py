@@ -12,14 +12,15 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import flags, methods, orders, paths, wrapping
+from netferry.frameworks.keras import flags, methods, orders, paths, sizes, wrapping
 from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
-
 from netferry.frameworks.keras.walk import walk
 from netferry.ops import registry
+from netferry.pivot.copying import copied
+from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant
 from netferry.reader import Reader
 from netferry.weights.build import Module
@@ -120,6 +121,8 @@ class KerasConventions(KerasProbe):
 
     def attribute(self, reader: Reader, node: ast.Attribute, owners: Sequence[Any]) -> ast.expr | None:
         """Variables of stock layers, and arguments they were made with."""
+        if node.attr == "newaxis":
+            return ast.copy_location(ast.Constant(None), node)
         if owners and isinstance(owners[0], list) and node.attr == "layers":
             return reader.visit(node.value)  # type: ignore[no-any-return]
         if not owners or not self.is_module(owners[0]):
@@ -149,6 +152,8 @@ class KerasConventions(KerasProbe):
             return ast.Constant(None)
         if path == "keras.layers.TimeDistributed":
             return wrapping.at_every_step(reader, node)
+        if wrapping.is_augmentation(next(iter(reader.callees(node)), None)):
+            return wrapping.left_out(reader, node, path)
         if path.startswith("keras.layers."):
             wrapping.without_inner_dropout(reader, node)
             return self._layer(reader, node, path)
@@ -185,6 +190,13 @@ class KerasConventions(KerasProbe):
         methods.leave_out(node, callees)
         return None
 
+    def mixed(self, reader: Reader, node: ast.BinOp) -> None:
+        """An array of NumPy's beside a tensor becomes one of the tensor's type."""
+        left, right = reader.values(node.left), reader.values(node.right)
+        tensors = bool(left) and all(isinstance(v, Tensor) for v in left)
+        if tensors and _are_arrays(right) and isinstance(node.left, ast.Name | ast.Attribute):
+            node.right = Op("new_tensor", {"x": copied(node.left)}, {"data": node.right}, site=reader.site(node.right))
+
     def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
         """Nothing but tensors and containers has items."""
         return None
@@ -213,6 +225,8 @@ class KerasConventions(KerasProbe):
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Statements that vanish or change their form."""
+        if getattr(node, "nf_made", False):  # Nothing of the source's.
+            return [node]
         match node:
             case ast.ClassDef() if _is_layer(reader, node):
                 methods.prepare(reader, node)
@@ -226,6 +240,12 @@ class KerasConventions(KerasProbe):
                 return [s for m in made for s in (m if isinstance(m, list) else [m])]
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
+            case ast.AugAssign(target=ast.Name() as target, op=op, value=value) if _is_tensor(reader, node):
+                # Tensors are never changed in place here: the name gets a new one.
+                total = ast.BinOp(ast.copy_location(ast.Name(target.id, ast.Load()), target), op, value)
+                total.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+                changed = ast.copy_location(ast.Assign([target], ast.copy_location(total, value)), node)
+                return [reader.visit(changed)]
             case ast.Assign(targets=[target], value=value) if methods.only_trains(reader, value):
                 return methods.without_trainer(reader, node, target)
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
@@ -278,6 +298,16 @@ def _is_none(reader: Reader, value: ast.expr) -> bool:
         return value.value is None
     seen = reader.values(value)
     return bool(seen) and all(v is None for v in seen)
+
+
+def _is_tensor(reader: Reader, node: ast.AST) -> bool:
+    """Whether what a statement computes was seen to be a tensor."""
+    events = reader.facts.by_node.get(getattr(node, "nf_id", -1), ())
+    return any(isinstance(e.result, Tensor) for e in events)
+
+
+def _are_arrays(seen: Sequence[Any]) -> bool:
+    return bool(seen) and all(isinstance(v, np.ndarray) for v in seen)
 
 
 def _is_display(value: ast.expr) -> bool:
@@ -513,6 +543,20 @@ def _get_activation(conventions: KerasConventions, reader: Reader, node: ast.Cal
     return ast.Subscript(table, reader.visit(given), ast.Load())
 
 
+def _epsilon(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    return ast.copy_location(constant(keras.config.epsilon()), node)
+
+
+def _cast(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``tf.cast(tf.shape(x)[-1], tf.float32)``: sizes and numbers are Python's own elsewhere, and become tensors here."""
+    given = dict(zip(("x", "dtype"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
+    if "x" not in given or "dtype" not in given or not sizes.is_number(reader, given["x"]):
+        return MISSING
+    reader.counts.observed += 1
+    data = {"data": reader.visit(given["x"]), "dtype": reader.visit(given["dtype"])}
+    return Op("tensor", {}, data, site=reader.site(node))
+
+
 _RULES: dict[str, Rule] = {
     "keras.layers.ReLU": _rectifier,
     "keras.Sequential": _sequential,
@@ -528,6 +572,9 @@ _RULES: dict[str, Rule] = {
     "keras.layers.Activation": _activation,
     "tf.Module.__init__": _initialise,
     "tf.Variable": _variable,
+    "tf.cast": _cast,
+    "keras.ops.cast": _cast,
+    "keras.src.backend.config.epsilon": _epsilon,
     "keras.activations.get": _get_activation,
     "keras.src.backend.Variable": _variable,
 }

@@ -6,6 +6,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from types import ModuleType
 from typing import Any
 
 import keras
@@ -30,6 +31,8 @@ class KerasRuntime:
         self._walked: tuple[weakref.ref[Any], int, dict[int, str]] | None = None
         self.name = name
         self._fixed = False
+        self.modules: Sequence[ModuleType] = ()
+        """Modules that may know functions of the framework by names of their own."""
 
     @contextmanager
     def fixed_randomness(self) -> Iterator[None]:
@@ -44,7 +47,7 @@ class KerasRuntime:
     def prepare(self, dtype: Precision) -> Iterator[None]:
         """Make ``dtype`` the type of new layers and constants."""
         before = keras.config.floatx(), keras.config.dtype_policy()
-        with self._older(), patches.wide_types(dtype), patches.quick_initialisers():
+        with self._older(), patches.wide_types(dtype, self.modules), patches.quick_initialisers():
             keras.config.set_floatx(dtype)
             keras.config.set_dtype_policy(dtype)
             try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,27 +17,40 @@ Replace = Callable[[Any, str, Function], Any]
 _BY_DEFAULT = ("zeros", "ones", "eye", "one_hot", "random.normal", "random.uniform", "random.truncated_normal")
 """Functions of ``tf`` whose ``dtype`` is float32 when it is not given."""
 _OF_DATA = ("constant", "convert_to_tensor", "fill", "linspace", "sqrt", "exp", "sin", "cos", "math.sqrt", "math.exp",
-            "math.log", "math.sin", "math.cos")  # fmt: skip
+            "math.log", "math.sin", "math.cos", "range")  # fmt: skip
 """Functions of ``tf`` that make float32 of Python's numbers."""
+_OF_TWO = {"where": ("x", "y"), "maximum": ("x", "y"), "minimum": ("x", "y"), "math.maximum": ("x", "y"),
+           "math.minimum": ("x", "y")}  # fmt: skip
+"""Functions of ``tf`` that make float32 of a Python number before they look at the other operand."""
 _INITIALIZERS = ("random_normal_initializer", "random_uniform_initializer", "zeros_initializer", "ones_initializer",
                  "constant_initializer")  # fmt: skip
 
 
 @contextmanager
-def widened(replaced: Replace) -> Iterator[None]:
-    """Let TensorFlow's own functions make float64, as long as the context lasts."""
+def widened(replaced: Replace, modules: Sequence[ModuleType] = ()) -> Iterator[None]:
+    """Let TensorFlow's own functions make float64, as long as the context lasts, under their names in ``modules`` too."""
     import tensorflow as tf
 
     with ExitStack() as stack:
+        wide: dict[int, Function] = {}
         for path in _BY_DEFAULT:
             owner, name = _place(tf, path)
-            stack.enter_context(replaced(owner, name, _by_default(getattr(owner, name), tf)))
+            wide[id(getattr(owner, name))] = _by_default(getattr(owner, name), tf)
+            stack.enter_context(replaced(owner, name, wide[id(getattr(owner, name))]))
         for path in _OF_DATA:
             owner, name = _place(tf, path)
-            stack.enter_context(replaced(owner, name, _of_data(getattr(owner, name), tf)))
+            wide[id(getattr(owner, name))] = _of_data(getattr(owner, name), tf)
+            stack.enter_context(replaced(owner, name, wide[id(getattr(owner, name))]))
+        for path, operands in _OF_TWO.items():
+            owner, name = _place(tf, path)
+            stack.enter_context(replaced(owner, name, _of_two(getattr(owner, name), operands, tf)))
         for name in _INITIALIZERS:
             kind = getattr(tf, name)
             stack.enter_context(replaced(kind, "__call__", _by_default(kind.__call__, tf)))
+        for module in modules:
+            for name, value in list(vars(module).items()):
+                if id(value) in wide:
+                    stack.enter_context(replaced(module, name, wide[id(value)]))
         variables = type(tf.Variable)
         stack.enter_context(replaced(variables, "__call__", _variable(variables.__call__, tf)))
         yield
@@ -59,7 +73,8 @@ def _by_default(function: Function, tf: Any) -> Function:
         bound = signature.bind(*args, **kwargs)
         given = bound.arguments.get("dtype")
         limits = (bound.arguments.get(n) for n in ("minval", "maxval", "on_value", "off_value"))
-        if given is None and all(v is None or isinstance(v, float | int) for v in limits):
+        named = signature.parameters["dtype"].default is not None
+        if given is None and (named or all(v is None or isinstance(v, float | int) for v in limits)):
             given = tf.float64
         bound.arguments["dtype"] = _wide_type(given, tf)
         return function(*bound.args, **bound.kwargs)
@@ -79,6 +94,21 @@ def _of_data(function: Function, tf: Any) -> Function:
             bound.arguments[data] = _wide_data(bound.arguments[data])
         elif given is not None:
             bound.arguments["dtype"] = _wide_type(given, tf)
+        return function(*bound.args, **bound.kwargs)
+
+    return wide
+
+
+def _of_two(function: Function, operands: tuple[str, str], tf: Any) -> Function:
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wide(*args: Any, **kwargs: Any) -> Any:
+        bound = signature.bind(*args, **kwargs)
+        one, other = (bound.arguments.get(name) for name in operands)
+        for name, value, beside in ((operands[0], one, other), (operands[1], other, one)):
+            if isinstance(value, float) and getattr(beside, "dtype", None) in (tf.float64, None):
+                bound.arguments[name] = tf.constant(value, tf.float64)
         return function(*bound.args, **bound.kwargs)
 
     return wide

@@ -68,6 +68,19 @@ AUGMENTATIONS = tuple(
 )  # fmt: skip
 
 
+def left_out(reader: Reader, node: ast.Call, path: str) -> ast.expr:
+    """A layer that augments images in training: elsewhere that belongs to the data."""
+    name = path.rpartition(".")[2]
+    reader.note(
+        node,
+        f"{name} is left out: it changes images in training, which belongs to the data pipeline",
+        severity="warning",
+    )
+    made = Op("identity", {}, layer=True, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    return made
+
+
 def without_inner_dropout(reader: Reader, node: ast.Call) -> None:
     """Rates of dropout that PyTorch's recurrent layers lack are left out, with a warning."""
     name = getattr(next(iter(reader.callees(node)), None), "__name__", "")

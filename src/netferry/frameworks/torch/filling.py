@@ -55,8 +55,10 @@ def elsewhere(reader: Reader, node: ast.Expr, call: ast.Call, callee: Any) -> li
         changed = (
             isinstance(function, ast.Attribute)
             and function.attr.endswith("_")
-            and function.attr not in _FILLS
-            and _is_parameter(reader, function.value)
+            and (
+                _is_part_of_parameter(reader, function.value)
+                or (function.attr not in _FILLS and _is_parameter(reader, function.value))
+            )
         )
     if not changed:
         return None
@@ -74,6 +76,12 @@ def _is_parameter(reader: Reader, node: ast.expr) -> bool:
         and isinstance(getattr(o, node.attr, None), torch.nn.Parameter)  # type: ignore[attr-defined]
         for o in owners
     )
+
+
+def _is_part_of_parameter(reader: Reader, node: ast.expr) -> bool:
+    """``layer.bias[a:b].data``."""
+    part = _parameter(node)[0]
+    return isinstance(part, ast.Subscript) and _is_parameter(reader, part.value)
 
 
 def _parameter(node: ast.expr) -> tuple[ast.expr, bool]:

@@ -28,6 +28,8 @@ def _conv(n: int) -> Legalise:
         node = _word(node)
         if node.name.startswith("depthwise") and node.attribute("multiplier") is None:
             return _as_grouped(node, n)
+        if known(node, "padding") == "causal":
+            return _same(node, "causal_conv1d", ("padding", "padding_mode"))
         if known(node, "padding") == "same" and (all_equal(node, "kernel_size", n, 1) or _is_even_sided(node, n)):
             made = node.replace(attributes={"padding": _half(node, n)})
             return made if node.name.startswith("depthwise") else lazy(made) or made

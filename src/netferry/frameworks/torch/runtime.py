@@ -121,6 +121,8 @@ class TorchRuntime:
             outputs = [o for _, o in trees.numbers(self._call(network, arguments, training))]
         parts = [_weighted(o, c) for o, c in base.paired(outputs, cotangents) if o.requires_grad]
         wanted = {p: _lookup(network, p) for p, v in self.state(network).variables.items() if v.trainable}
+        if not wanted:
+            return {}
         if not parts:
             raise ValueError("no output depends on a parameter")
         found: Sequence[Any] = torch.autograd.grad(parts, list(wanted.values()), allow_unused=True)
