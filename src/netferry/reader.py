@@ -267,6 +267,10 @@ class Reader(ast.NodeTransformer):
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:
         """``x.add_(y)``: a tensor that is changed in place is a new one of the same name elsewhere."""
+        changed = self._changed_argument(node.value)
+        if changed is not None:
+            self.generic_visit(node)
+            return _replace_statement(ast.Assign([ast.Name(changed, ast.Store())], node.value), node)
         part = _changed_part(node.value)
         if part is not None and self._is_inplace(node.value) and self._is_view(part):
             return self._update(node, copied(part), node.value)
@@ -281,9 +285,38 @@ class Reader(ast.NodeTransformer):
                 node.value, "a part of a tensor is changed in place", "assign to it: x[i] = x[i] + y"
             )
             return node
+        if self._is_for_the_caller(owner):
+            node.value = self._callers(node.value)
+            return node
         target = copied(owner)
         target.ctx = ast.Store()
         return _replace_statement(ast.Assign([target], node.value), node)
+
+    def _changed_argument(self, call: ast.expr) -> str | None:
+        """The argument that a function of the user's changed in place, and gave back to nobody."""
+        if not isinstance(call, ast.Call) or any(self.conventions.path(c) for c in self.callees(call)):
+            return None
+        given = [v.identity if isinstance(v, Tensor) else None for v in self.values(call)]
+        for argument in call.args if given and None not in given else ():
+            seen = [v.identity if isinstance(v, Tensor) else None for v in self.values(argument)]
+            if isinstance(argument, ast.Name) and seen == given:
+                return argument.id
+        return None
+
+    def _is_for_the_caller(self, owner: ast.expr) -> bool:
+        """Whether what is changed is an argument of a function that gives back and keeps nothing."""
+        function = self.function[-1] if self.function else None
+        if not isinstance(owner, ast.Name) or not isinstance(function, ast.FunctionDef):
+            return False
+        arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+        nodes = list(ast.walk(function))
+        gives = any(isinstance(n, ast.Return | ast.Yield) and n.value is not None for n in nodes)
+        keeps = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in nodes)
+        return owner.id in {a.arg for a in arguments} and not gives and not keeps
+
+    def _callers(self, value: ast.expr) -> Hole:
+        hint = "return the tensor, and assign it where the function is called"
+        return self.hole(value, "an argument is changed in place for the caller to go on with", hint)
 
     def _is_inplace(self, call: ast.expr) -> bool:
         """Whether a call was seen to change the tensor that it is a method of."""
@@ -318,6 +351,8 @@ class Reader(ast.NodeTransformer):
         events = self.facts.by_node.get(number, ())
         key = events[0].args[1] if events else None
         masked = isinstance(key, Tensor) and key.dtype == "bool"
+        if self._is_for_the_caller(owner):
+            return _replace_statement(ast.Expr(self._callers(copied(value))), node)
         load = copy.copy(owner)
         load.ctx = ast.Load()
         index = self.visit(target.slice)

@@ -85,6 +85,8 @@ class Lowering(ast.NodeTransformer):
         self.layers: dict[int, LayerPlace] = {}
         self.places: dict[str, LayerPlace] = {}
         self.bases: dict[str, LayerPlace] = {}
+        self.wrapped: dict[str, tuple[int, ...]] = {}
+        """Attributes of the class being written that hold a sequence around their layer, with the layer's place in it."""
         self.adapters: dict[callables.Key, callables.Adapter] = {}
         self.legalisations = frameworks.legalisations(conventions.name)
         self.taken = _bound_names(d.node for d in program.definitions)
@@ -228,7 +230,9 @@ class Lowering(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         """A class that extends a layer which takes several in the target extends what holds these."""
         made = [n for n in ast.walk(node) if isinstance(n, Op) and getattr(n, "complete", False)]
+        outer, self.wrapped = self.wrapped, {}
         self.generic_visit(node)
+        self.wrapped = outer
         if place := next((p for n in made if (p := self.layers.get(getattr(n, "nf_id", -1)))), None):
             self.bases[node.name] = place
         for statement in ast.walk(node):
@@ -275,7 +279,19 @@ class Lowering(ast.NodeTransformer):
                 node.returns = dotted(made.pop()) if len(made) == 1 else broad
         return node
 
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign:
+        """Notes which attributes hold a layer inside a sequence."""
+        name, number = ast.unparse(node.targets[0]), getattr(node.value, "nf_id", -1)
+        is_layer = isinstance(node.value, Op) and node.value.layer
+        self.generic_visit(node)
+        if is_layer and number in self.layers:
+            self.wrapped[name] = self.layers[number].path
+        return node
+
     def visit_LayerAttribute(self, node: LayerAttribute) -> ast.expr:
+        for index in self.wrapped.get(ast.unparse(node.owner), ()):
+            members = self.visit(Op("sequence_of", {"module": node.owner}, site=node.site))
+            node.owner = ast.Subscript(members, constant(index), ast.Load())
         made = self.conventions.layer_attribute(node)
         if made is None:
             return self._hole(node, f"the parameter {node.name} has no single name in the target")

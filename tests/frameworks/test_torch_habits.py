@@ -268,3 +268,31 @@ def test_local_variables_do_not_reach_the_script_around_the_network() -> None:
     made = migrated(SCRIPT, "4x8", head="import argparse\n" + HEAD)
     assert "argparse" not in made.code
     assert made.status == 0, made.verification.reason
+
+
+SHIFTED = """def shift(x, y):
+    x.add_(y)
+    return x
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(6, 6)
+
+    def forward(self, x):
+        y = self.fc(x)
+        shift(y, x)
+        return y
+"""
+
+
+def test_an_argument_that_a_function_changes_in_place_is_assigned() -> None:
+    made = migrated(SHIFTED, "2x6")
+    assert "y = shift(y, x)" in made.code
+    assert made.verification.passed, made.verification.reason
+
+
+def test_an_argument_changed_in_place_for_the_caller_is_refused() -> None:
+    made = migrated(SHIFTED.replace("    return x\n\n", "\n"), "2x6")
+    assert "NF030" in codes(made)

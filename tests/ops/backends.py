@@ -204,6 +204,8 @@ class Flax:
         import flax.nnx
         import jax
 
+        # It asks for programs that are compiled quickly, before JAX first computes.
+        importlib.import_module("netferry.frameworks.flax.runtime")
         self._jax = jax
         self._nnx = flax.nnx
         self.names: dict[str, Any] = {

@@ -211,12 +211,20 @@ _activation(
     (
         [
             keras_layer_template("tensorflow", 'KERAS.layers.Activation("gelu")', when={"approximate": "none"}),
-            keras_layer_template("tensorflow", "KERAS.layers.Activation(lambda x: tf.nn.gelu(x, approximate=True))"),
+            keras_layer_template(
+                "tensorflow",
+                "KERAS.layers.Activation(lambda x: tf.nn.gelu(x, approximate=True))",
+                when={"approximate": "tanh"},
+            ),
             _features("nn.gelu", "approximate=False", maps=_APPROXIMATE),
         ],
         [
             keras_layer_template("keras", 'KERAS.layers.Activation("gelu")', when={"approximate": "none"}),
-            keras_layer_template("keras", "KERAS.layers.Activation(lambda x: keras.ops.gelu(x, approximate=True))"),
+            keras_layer_template(
+                "keras",
+                "KERAS.layers.Activation(lambda x: keras.ops.gelu(x, approximate=True))",
+                when={"approximate": "tanh"},
+            ),
             keras("gelu", "x, approximate=True", maps=_APPROXIMATE),
             Spelling("keras.activations.gelu", "x, approximate=False", maps=_APPROXIMATE, write=False),
         ],

@@ -329,6 +329,7 @@ _MHA_TARGET = Spelling(
     layer=True,
     read=False,
     positional=2,
+    silent=("kdim", "vdim"),
 )
 _MHA_IN_FLAX = nnx_support(
     "MultiheadAttention",

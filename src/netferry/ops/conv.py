@@ -26,6 +26,8 @@ _CAUSAL = Conversion(
 )
 """Sequences may also be padded at their start alone."""
 _UPPER_PADDING = Conversion("padding", {"VALID": 0, "SAME": "same"}, {0: "VALID", "valid": "VALID", "same": "SAME"})
+_BY_SHAPE = ("groups",)
+"""The groups of a convolution with a given kernel follow from the kernel's shape."""
 _ZEROS = {"padding_mode": "zeros"}
 _INITIALIZERS = "kernel_initializer='glorot_uniform', bias_initializer='zeros'"
 _IGNORED = ("kernel_initializer", "bias_initializer")
@@ -233,6 +235,7 @@ def _register_conv_function(n: int) -> None:
         return template(
             f"{package}.ops.conv({{x}}, {transpose}({{weight}}, {perm}), {options}, dilation_rate={{dilation}})",
             maps={"padding": _PADDING},
+            silent=_BY_SHAPE,
         )
 
     shape = (2, 4, 9, 7, 6)[: n + 2]

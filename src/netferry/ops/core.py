@@ -148,6 +148,8 @@ class Spelling:
         implies: canonical attribute values that the callable stands for without an argument (``Tensor.float`` is a
             cast to ``"float32"``); it is written only where the attributes have these values.
         threaded: keyword arguments that code hands on under their own name (``rngs``); written, ignored when read.
+        silent: attributes that this spelling need not say: they follow from others, or mean nothing in this form. Any
+            other that differs from its default and is not said makes the spelling unfit.
         kinds: argument -> kind its observed value must have for this spelling to be the one meant: ``tensor``,
             ``dtype``, ``int``, ``bool``, ``sequence``. Tells overloads apart (``split(2)`` and ``split([1, 2])``).
     """
@@ -170,6 +172,7 @@ class Spelling:
     inplace: bool = False
     implies: Mapping[str, Any] = field(default_factory=dict)
     threaded: Sequence[str] = ()
+    silent: Sequence[str] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other keywords that the framework takes for an argument (PyTorch's ``axis`` for ``dim``)."""

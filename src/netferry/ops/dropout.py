@@ -15,13 +15,19 @@ _CALLS = {"tensorflow": "tf.nn.dropout", "keras": "keras.random.dropout"}
 _SHAPES = {"tensorflow": "tf.shape", "keras": "keras.ops.shape"}
 
 
+_BY_MODE = ("training",)
+"""Layers know by themselves whether the network is being trained."""
+
+
 def _reference(x: Any, **unused: Any) -> Any:
     """What dropout does outside training."""
     return x
 
 
 def _layer(name: str, **options: Any) -> list[Spelling]:
-    return [torch_layer(name, "p=0.5, inplace=False", maps={"p": "rate"}, ignore=("inplace",), **options)]
+    return [
+        torch_layer(name, "p=0.5, inplace=False", maps={"p": "rate"}, ignore=("inplace",), silent=_BY_MODE, **options)
+    ]
 
 
 def _function(name: str, training: bool, **options: Any) -> Spelling:
@@ -63,7 +69,7 @@ def _calls(framework: str, noise_shape: str = "") -> list[Spelling]:
     call = f"{_CALLS[framework]}({{x}}, {{rate}}"
     return [
         template(call + tail, when={"training": True}),
-        template("{x}", when={"training": False}),
+        template("{x}", when={"training": False}, silent=("rate", "noise_shape")),
         template(f"{call} if {{training}} else 0.0{tail}"),
     ]
 
@@ -73,13 +79,13 @@ def _flax_calls(dims: str) -> list[Spelling]:
     made = f"flax.nnx.Dropout({{rate}}{dims}, deterministic=DETERMINISTIC, rngs=rngs)({{x}})"
     return [
         template(made.replace("DETERMINISTIC", "False"), when={"training": True}),
-        template("{x}", when={"training": False}),
+        template("{x}", when={"training": False}, silent=("rate", "noise_shape")),
         template(made.replace("DETERMINISTIC", "not {training}")),
     ]
 
 
 def _in_keras(package: str, name: str, signature: str, *ignored: str) -> list[Spelling]:
-    return [keras_layer(package, name, signature, ignore=(*ignored, "seed"))]
+    return [keras_layer(package, name, signature, ignore=(*ignored, "seed"), silent=_BY_MODE)]
 
 
 _UNSEEDED: dict[str, Any] = {"fixed": {"noise_shape": None}, "ignore": ("seed", "name"), "write": False}
@@ -114,7 +120,9 @@ register(
             ],
             **{framework: [*_LAYERS[framework], *_calls(framework), *_READ[framework]] for framework in _CALLS},
             "flax": [
-                nnx_layer("Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}),
+                nnx_layer(
+                    "Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}, silent=_BY_MODE
+                ),
                 *_flax_calls(""),
             ],
         },
@@ -125,7 +133,7 @@ register(
 
 def _flax_channels(n: int) -> list[Spelling]:
     made = f"flax.nnx.Dropout({{rate}}, broadcast_dims={tuple(range(1, n + 1))}, rngs=rngs)"
-    return [template(made, layer=True, call="inputs", maps={"inputs": "x"})]
+    return [template(made, layer=True, call="inputs", maps={"inputs": "x"}, silent=_BY_MODE)]
 
 
 def _register_channels(n: int) -> None:

@@ -106,4 +106,6 @@ def _named(spelling: Spelling, signature: str, renamed: str) -> Spelling:
             fixed[name] = spelling.fixed[known]
         else:
             maps[name] = spelling.maps.get(known, known)
+    if "keepdims" in maps and Signature.parse(signature)["keepdims"].default is None:
+        maps["keepdims"] = Conversion("keepdims", "bool({})", "{} or None")
     return replace(spelling, signature=signature, maps=maps, ignore=tuple(ignore), fixed=fixed)

@@ -92,6 +92,7 @@ register(
                     maps={**EPS, "elementwise_affine": "affine", "bias": "use_bias"},
                     params=OWN,
                     dynamic_params=_trailing_as(weight="weight", bias="bias"),
+                    silent=("axes",),
                 )
             ],
             **on_keras(
@@ -124,6 +125,7 @@ register(
                     maps={"sizes": "normalized_shape", "use_scale": "affine"},
                     params=FLAX_OWN,
                     dynamic_params=_trailing_as(weight="scale", bias="bias"),
+                    silent=("axes",),
                 ),
             ],
         },
@@ -198,6 +200,7 @@ _RMS_LAYER = support_layer(
     maps={"sizes": "normalized_shape", "use_scale": "affine"},
     params={"scale": "weight: C"},
     dynamic_params=_trailing_as(weight="scale"),
+    silent=("axes",),
 )
 register(
     OpDef(
@@ -218,6 +221,7 @@ register(
                     maps={**EPS, "elementwise_affine": "affine"},
                     params={"weight": "weight: C"},
                     dynamic_params=_trailing_as(weight="weight"),
+                    silent=("axes",),
                 )
             ],
             **on_keras(

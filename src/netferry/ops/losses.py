@@ -279,7 +279,7 @@ _loss(
     cases=_pairs(
         *({"reduction": r} for r in ("sum", "none", "batchmean")), x=(2, 3), target=_DISTRIBUTION, gradients=False
     )
-    + _pairs({"log_target": True}, {"log_target": True, "reduction": "batchmean"}),
+    + _pairs({"log_target": True}, *({"log_target": True, "reduction": r} for r in ("sum", "none", "batchmean"))),
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,20 @@ def _applies(op: OpDef, spelling: Spelling, attributes: Mapping[str, ast.expr]) 
             if not wanted(value):
                 return False
         elif value != wanted:
+            return False
+    return _says_all(op, spelling, attributes)
+
+
+def _says_all(op: OpDef, spelling: Spelling, attributes: Mapping[str, ast.expr]) -> bool:
+    """Whether no attribute that differs from its default would be lost in silence."""
+    arguments = (*spelling.parsed.names, *spelling.parsed_call.names)
+    said = {c.attribute for name in arguments if (c := spelling.conversion(name)) is not None}
+    said |= {*spelling.silent, *spelling.when, *spelling.implies, *re.findall(r"\{(\w+)\}", spelling.template)}
+    for name, value in attributes.items():
+        default = op.parsed[name].default
+        if name in said or default in (INFERRED, REQUIRED):
+            continue
+        if not is_literal(value) or not _same(literal(value), default):
             return False
     return True
 
@@ -347,6 +362,14 @@ class _Once(ast.NodeTransformer):
         self._names[node.id] = name
         self._taken.add(name)
         return ast.NamedExpr(ast.Name(name, ast.Store()), value)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        """``not not x`` is x, where its truth alone is asked for."""
+        self.generic_visit(node)
+        match node:
+            case ast.UnaryOp(op=ast.Not(), operand=ast.UnaryOp(op=ast.Not(), operand=value)):
+                return value
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """An item of a tuple that is written out is that item."""

@@ -257,6 +257,10 @@ def _torch(n: int, layer: str, function: str, layer_rest: str, function_rest: st
     ]
 
 
+_UNPADDED = ("count_include_pad",)
+"""What means nothing where the framework's own pooling is called: there is no padding, or padding by rule."""
+
+
 def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -> dict[str, Any]:
     """Keras's own layer and function where they can say it, else support."""
     when = {"padding": _is_final, "ceil_mode": False, **plain}
@@ -270,6 +274,7 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
             f"{size}, strides=None, padding='valid', data_format=None",
             maps={"pool_size": "kernel_size", "strides": "stride", "padding": _PADDING},
             when=when,
+            silent=_UNPADDED,
         )
         return [own, support_layer(f"{kind}Pooling", rest, positional=2)]
 
@@ -278,6 +283,7 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
             f"tf.nn.{short}{n}d({{x}}, {{kernel_size}}, {{{strides}}}, {{padding}})",
             maps={"padding": _UPPER_PADDING},
             when={**when, **more},
+            silent=_UNPADDED,
         )
 
     own_call = Spelling(
@@ -286,6 +292,7 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
         maps={"inputs": "x", "pool_size": "kernel_size", "strides": "stride", "padding": _PADDING},
         fixed={"data_format": None},
         when=when,
+        silent=_UNPADDED,
         positional=3,
         read=False,
     )

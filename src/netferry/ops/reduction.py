@@ -17,6 +17,7 @@ from netferry.ops.forms import (
     torch_both,
     torch_function,
 )
+from netferry.ops.jax_forms import jax_call
 from netferry.ops.registry import register
 from netferry.ops.shared import keras_support
 
@@ -251,6 +252,16 @@ def _spread_targets(framework: str, support: str, plain: Sequence[Spelling]) -> 
     ]
 
 
+def _in_jax(name: str) -> Spelling:
+    return jax_call(
+        f"jax.Array.{name}",
+        "self, axis=None, dtype=None, out=None, ddof=0, keepdims=False",
+        maps={"self": "x", "axis": "axes", "ddof": "correction"},
+        ignore=("dtype", "out"),
+        kind="method",
+    )
+
+
 def _register_spreads() -> None:
     """std and var, and each together with the mean."""
     for name, support, tf_path in (("var", "variance", "reduce_variance"), ("std", "standard_deviation", "reduce_std")):
@@ -279,6 +290,7 @@ def _register_spreads() -> None:
                     "torch": _torch_spread(name),
                     "tensorflow": _spread_targets("tensorflow", support, [long]),
                     "keras": _spread_targets("keras", support, [_keras(name, **implied)]),
+                    "flax": [_in_jax(name)],
                 },
                 cases=_cases(*_SPREAD_CASES),
             )
@@ -305,6 +317,12 @@ def _register_spreads() -> None:
                         ]
                         for framework, mean in (("tensorflow", "tf.reduce_mean"), ("keras", "keras.ops.mean"))
                     },
+                    "flax": [
+                        template(
+                            f"({{x}}.{name}(axis={{axes}}, ddof={{correction}}, keepdims={{keepdims}}), "
+                            "{x}.mean(axis={axes}, keepdims={keepdims}))"
+                        )
+                    ],
                 },
                 cases=_cases(*_SPREAD_CASES),
             )

@@ -19,7 +19,11 @@ from netferry.frameworks.flax import paths, randomness
 
 
 # Compiling takes most of the time, and every program runs once or twice. JAX reads this when it first computes.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+# Without fused multiplications what is computed twice is equal, on which the gradient of a maximum relies.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_max_isa=AVX",
+)
 
 
 class FlaxRuntime:
