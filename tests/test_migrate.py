@@ -271,3 +271,18 @@ def test_what_training_needs_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert "keras.optimizers.SGD(learning_rate=0.1, momentum=0.9)" in made.code
     adam = "keras.optimizers.Adam(learning_rate=0.0002, beta_1=0.5, beta_2=0.999, epsilon=1e-08)"
     assert adam in _calls(made.code)
+
+
+def test_the_framework_is_found_in_what_the_file_imports(tmp_path: Path) -> None:
+    parts = "import torch.nn as nn\n\n\nclass Part(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    parts += "        self.fc = nn.Linear(3, 4)\n\n    def forward(self, x):\n        return self.fc(x)\n"
+    package = tmp_path / "parts"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "blocks.py").write_text(parts)
+    whole = "from .blocks import *\n\n\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+    (package / "net.py").write_text(
+        whole + "        self.part = Part()\n\n    def forward(self, x):\n        return self.part(x)\n"
+    )
+    made = netferry.migrate(package / "net.py", entry="Net", to="keras", inputs=["2x3"])
+    assert made.verification is not None and made.verification.passed

@@ -206,7 +206,9 @@ class Layer:
         self.specs = op.specs(self.spelling, _literals(written)) if self.layouts else {}
         known = op.values(_literals(written))
         self.sizes = {factor: int(known[name]) for factor, name in op.sizes.items()}
-        called = choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op and written.layer else None
+        called = (
+            choose(trial.op, trial.framework, expressions, layer=True) if op is trial.op and written.layer else None
+        )
         order = {n: c.attribute for n in called.parsed_call.names if (c := called.conversion(n))} if called else {}
         self.names = order or {p.name: p.name for p in trial.op.operands}
         arrays = prepared(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 from dataclasses import dataclass
@@ -85,15 +86,28 @@ def detect(project: Any) -> str:
     """The framework a source is written in, from its imports; raises NF015."""
     from netferry.project.names import imported_packages
 
-    found = imported_packages(project.main.tree)
-    for package, name in _SOURCES:
-        if package in found:
-            return name
-    everywhere = {name for f in project.files for name in imported_packages(f.tree)}
-    for package, name in _SOURCES:
-        if package in everywhere:
-            return name
+    for found in (imported_packages(project.main.tree), _imported_beyond(project)):
+        for package, name in _SOURCES:
+            if package in found:
+                return name
     raise failure("NF015", f"{project.main.path.name} imports no framework that can be read", file=project.main.path)
+
+
+def _imported_beyond(project: Any) -> set[str]:
+    """The packages that the project's own files import which the main one reaches."""
+    from netferry.project.names import imported_packages
+
+    found: set[str] = set()
+    waiting, seen = [project.main], {project.main.module}
+    while waiting:
+        file = waiting.pop()
+        found |= imported_packages(file.tree)
+        modules = {file.absolute(n) for n in ast.walk(file.tree) if isinstance(n, ast.ImportFrom)}
+        for module in sorted(modules - seen):
+            seen.add(module)
+            if project.owns(module):
+                waiting.append(project.file(module))
+    return found
 
 
 def target_of(project: Any) -> str:

@@ -111,6 +111,7 @@ register(
                 template("{x} * {scale} + {offset}"),
             ],
             **on_keras(lambda package: [keras_layer(package, "Rescaling", "scale, offset=0.0")]),
+            "flax": [template("{x} * {scale}", when={"offset": 0.0}), template("{x} * {scale} + {offset}")],
         },
         cases=[Case({"x": (2, 3)}, {"scale": 0.5}), Case({"x": (2, 3)}, {"scale": 0.5, "offset": -1.0})],
     )
@@ -142,6 +143,7 @@ register(
         spellings={
             "torch": [support_layer("Repeat", "times"), template("{x}.unsqueeze(1).expand(-1, {times}, -1)")],
             **on_keras(lambda package: [keras_layer(package, "RepeatVector", "n", maps={"n": "times"})]),
+            "flax": [template("jax.numpy.repeat({x}[:, None], {times}, axis=1)")],
         },
         cases=[Case({"x": (2, 3)}, {"times": 4})],
     )
