@@ -296,3 +296,25 @@ def test_an_argument_that_a_function_changes_in_place_is_assigned() -> None:
 def test_an_argument_changed_in_place_for_the_caller_is_refused() -> None:
     made = migrated(SHIFTED.replace("    return x\n\n", "\n"), "2x6")
     assert "NF030" in codes(made)
+
+
+CHECKED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 5, 1)
+
+    def forward(self, x):
+        b, c, h, w = x.shape
+        y = self.conv(x)
+        expected = (b, 5, h, w)
+        if y.shape != expected:
+            raise ValueError(f"Should be {expected}, got {y.shape}")
+        if y.shape != x.shape:
+            y = y + 1
+        return y
+"""
+
+
+def test_a_shape_is_compared_in_the_order_that_it_is_written_in() -> None:
+    made = migrated(CHECKED, "2x3x5x7")
+    assert made.verification.passed, made.verification.reason

@@ -130,8 +130,16 @@ class _Apply(ast.NodeTransformer):
         return transposed(node, edit.result) if edit.result else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """``x.shape == sizes`` compares sizes that are in the source's order."""
         edit = self._edit(node)
+        sides = [node.left, *node.comparators]
+        shapes = [isinstance(s, Op) and s.name == "shape" for s in sides]
         self.generic_visit(node)
+        if shapes in ([True, False], [False, True]) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            node.left, node.comparators[0] = (
+                self._whole_shape(s) if isinstance(s, Op) and s.name == "shape" else s
+                for s in (node.left, node.comparators[0])
+            )
         if edit is None:
             return node
         if "x" in edit.convert:
