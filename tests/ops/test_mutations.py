@@ -87,7 +87,7 @@ def another_formula(op: OpDef, spelling: Spelling) -> Spelling | None:
     return None
 
 
-SYMMETRIC = {"mul", "maximum", "minimum", "hypot", "logaddexp", "eq", "ne", "add", "dot", "inner"}
+SYMMETRIC = {"mul", "maximum", "minimum", "hypot", "logaddexp", "eq", "ne", "add", "dot", "inner", "clip"}
 SYMMETRIC |= {f"{kind}_{name}" for kind in ("logical", "bitwise") for name in ("and", "or", "xor")}
 """Ops whose operands may change places."""
 

@@ -21,9 +21,10 @@ def _train(trial: Trial) -> tuple[Any, dict[str, Any]]:
     tool = backend(trial.framework)
     layer, variables = load(trial)
     x = tool.tensor(prepared(trial)[trial.op.operands[0].name])
-    if trial.framework == "torch":
+    if hasattr(layer.object, "train"):
         layer.object.train()
         output = tool.array(layer.object(x))
+        output = output if trial.framework == "torch" else first(output)
     else:
         output = first(tool.array(layer.object(x, training=True)))
     return output, _buffers(trial, layer, variables)

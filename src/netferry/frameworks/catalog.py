@@ -58,7 +58,9 @@ class Framework:
 
 
 _FRAMEWORKS = {
-    "torch": Framework("torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True, traced=False),
+    "torch": Framework(
+        "torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True, traced=False
+    ),
     "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True),
     "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
     "flax": Framework("flax", "Flax NNX", "flax", "flax", "flax", channels_last=True, explicit_sizes=True),

@@ -120,9 +120,7 @@ register(
             ],
             **{framework: [*_LAYERS[framework], *_calls(framework), *_READ[framework]] for framework in _CALLS},
             "flax": [
-                nnx_layer(
-                    "Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}, silent=_BY_MODE
-                ),
+                nnx_layer("Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}, silent=_BY_MODE),
                 *_flax_calls(""),
             ],
         },

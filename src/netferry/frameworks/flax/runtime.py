@@ -17,7 +17,6 @@ from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.flax import paths, randomness
 
-
 # Compiling takes most of the time, and every program runs once or twice. JAX reads this when it first computes.
 # Without fused multiplications what is computed twice is equal, on which the gradient of a maximum relies.
 os.environ.setdefault(
