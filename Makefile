@@ -53,7 +53,7 @@ corpus: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks.stages
-	$(PYTHON) -m benchmarks.memory
+	$(PYTHON) -m benchmarks.memory compare
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache

@@ -23,6 +23,7 @@ from netferry.project import Project, SourceFile
 from netferry.project.names import bound_names, dotted, free_names
 from netferry.project.reachable import Index, is_star
 from netferry.reader import Reader, local_names
+from netferry.walking import Transformer, walk
 
 _SKIPPED = {"__future__"}
 _INTERPRETER = re.compile(r"#!|#.*?coding[:=]")
@@ -121,12 +122,12 @@ class Assembler:
 
     def _observed(self, tree: ast.AST) -> bool:
         events = self.observation.recording.by_node
-        return any(getattr(n, "nf_id", -1) in events for n in ast.walk(tree))
+        return any(getattr(n, "nf_id", -1) in events for n in walk(tree))
 
     def _note_indirect(self, file: SourceFile) -> None:
         """What variables that hold classes or functions were seen to call: for the places that the run did not reach."""
         recording = self.observation.recording
-        for node in ast.walk(file.tree):
+        for node in walk(file.tree):
             callees = recording.callees.get(getattr(node, "nf_id", -1)) if isinstance(node, ast.Call) else None
             if not callees or not isinstance(node, ast.Call):
                 continue
@@ -183,7 +184,7 @@ class Assembler:
 
     def _aliases(self, file: SourceFile, index: Index) -> dict[str, tuple[str, str]]:
         found: dict[str, tuple[str, str]] = {}
-        for statement in (n for s in index.statements for n in ast.walk(s)):
+        for statement in (n for s in index.statements for n in walk(s)):
             if isinstance(statement, ast.ImportFrom):
                 origin = file.absolute(statement)
                 for alias in statement.names:
@@ -311,7 +312,7 @@ class Assembler:
         return [self.found[k] for k in sorted(self.found, key=lambda k: (rank[k[0]], k[1]))]
 
 
-class _Qualified(ast.NodeTransformer):
+class _Qualified(Transformer):
     """Definitions of the project's modules by name alone: ``blocks.Block`` becomes ``Block``, for they share a file."""
 
     def __init__(self, project: Project, here: _Module) -> None:
@@ -360,7 +361,7 @@ class _Qualified(ast.NodeTransformer):
         return (target, parts[0]) if len(parts) == 1 else None
 
 
-class _ResolveAttributes(ast.NodeTransformer):
+class _ResolveAttributes(Transformer):
     """Parameters of layers that the run did not reach: by what the attribute of that name holds elsewhere."""
 
     def __init__(self, made: Mapping[str, set[str]]) -> None:

@@ -22,6 +22,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Site
 from netferry.pivot.nodes import Hole, Op, Reference, constant, is_literal
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 Key = tuple[str, bool]
 """An op's name, and whether its layer is meant."""
@@ -64,7 +65,7 @@ def is_through_variable(node: Op) -> bool:
 def places(program: Program) -> Iterator[Place]:
     """Every place that calls stock classes or functions through a variable."""
     for tree in [*(d.node for d in program.definitions), program.construction]:
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, Op) and is_through_variable(node):
                 yield Place([node, *getattr(node, "alternatives", ())], False)
             elif isinstance(node, ast.Call):
@@ -94,15 +95,15 @@ def _differ(place: Place, native: Callable[[Op], str | None]) -> bool:
 
 def _compared(program: Program) -> set[Key]:
     """What is told apart by identity: an adapter is one object, a ``partial`` would be a new one each time."""
-    compared = [n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.Compare)]
-    references = [r for c in compared for r in ast.walk(c) if isinstance(r, Reference) and not r.kind]
+    compared = [n for d in program.definitions for n in walk(d.node) if isinstance(n, ast.Compare)]
+    references = [r for c in compared for r in walk(c) if isinstance(r, Reference) and not r.kind]
     return {(op.name, spelling.layer) for r in references for op, spelling in registry.find(r.path)[:1]}
 
 
 def _taken_apart(program: Program) -> set[Key]:
     """What stands in a ``partial`` where code reads such a one's keywords, which are the source's."""
     values = program.facts.values if program.facts is not None else {}
-    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    nodes = [n for d in program.definitions for n in walk(d.node)]
     read = (n.value for n in nodes if isinstance(n, ast.Attribute) and n.attr in ("func", "keywords"))
     if not any(isinstance(v, functools.partial) for owner in read for v in values.get(getattr(owner, "nf_id", -1), ())):
         return set()
@@ -220,7 +221,7 @@ def merged(function: ast.expr, keywords: list[ast.keyword], args: list[ast.expr]
 
 def has_hole(node: ast.AST) -> bool:
     """Whether something in an expression could not be written."""
-    return any(isinstance(n, Hole) for n in ast.walk(node))
+    return any(isinstance(n, Hole) for n in walk(node))
 
 
 def trial(node: Op) -> Op:

@@ -9,12 +9,13 @@ import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from netferry.assemble import Assembler
+from netferry.collecting import paused
 from netferry.diagnostics import FAILED, INCOMPLETE, MIGRATED, Diagnostic, NetferryError, Severity, failure
 from netferry.frameworks import catalog as frameworks
 from netferry.inputs import InputSpec
@@ -193,9 +194,14 @@ class _Clock:
         self._progress(message)
         started = time.perf_counter()
         try:
-            yield
+            with nullcontext() if name in _RUNNING else paused():
+                yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+
+_RUNNING = ("guess", "observe")
+"""The stages that run the network, whose arrays may lie in cycles."""
 
 
 def read(

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from netferry.project.names import bound_names, bound_names_of_expression
+from netferry.walking import Transformer, walk
 
 Owner = tuple[str, str, str]
 """``("", module, name)`` of a definition; ``("import", module, name)`` of what a library gives."""
@@ -76,7 +77,7 @@ def _distinct(name: str, module: str, taken: set[str]) -> str:
     return made
 
 
-class Rename(ast.NodeTransformer):
+class Rename(Transformer):
     """Renames module-level names in one definition; names that a function binds itself are its own."""
 
     def __init__(self, changes: Mapping[str, str]) -> None:
@@ -128,10 +129,10 @@ class Rename(ast.NodeTransformer):
         if not isinstance(node, ast.Lambda):
             node.name = self.changes.get(node.name, node.name)
             self.generic_visit_fields(node, ("decorator_list", "returns"))
-        local = {a.arg for a in ast.walk(node.args) if isinstance(a, ast.arg)}
+        local = {a.arg for a in walk(node.args) if isinstance(a, ast.arg)}
         body = [node.body] if isinstance(node, ast.Lambda) else node.body
         local |= bound_names_of_expression(node.body) if isinstance(node, ast.Lambda) else bound_names(node.body)
-        local -= {n for s in body for g in ast.walk(s) if isinstance(g, ast.Global) for n in g.names}
+        local -= {n for s in body for g in walk(s) if isinstance(g, ast.Global) for n in g.names}
         self.generic_visit_fields(node, ("args",))
         outer = self.changes
         self.changes = {k: v for k, v in outer.items() if k not in local}

@@ -18,11 +18,12 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Note, NoteSeverity, Site, Tensor
 from netferry.pivot.nodes import Hole, Op, Reference, constant
 from netferry.slicing import sliced
+from netferry.walking import Transformer, walk
 
 _ITERATING = frozenset({"len", "list", "tuple", "enumerate", "zip", "reversed", "iter", "map", "filter", "sum"})
 
 
-class Reader(ast.NodeTransformer):
+class Reader(Transformer):
     """Reads one file's definitions; framework calls become op nodes."""
 
     def __init__(
@@ -309,7 +310,7 @@ class Reader(ast.NodeTransformer):
         if not isinstance(owner, ast.Name) or not isinstance(function, ast.FunctionDef):
             return False
         arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
-        nodes = list(ast.walk(function))
+        nodes = list(walk(function))
         gives = any(isinstance(n, ast.Return | ast.Yield) and n.value is not None for n in nodes)
         keeps = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in nodes)
         return owner.id in {a.arg for a in arguments} and not gives and not keeps
@@ -405,7 +406,7 @@ class Reader(ast.NodeTransformer):
             for d in node.decorator_list
             if not self.conventions.erased(self.static(d.func if isinstance(d, ast.Call) else d))
         ]
-        for argument in ast.walk(node.args):
+        for argument in walk(node.args):
             if isinstance(argument, ast.arg) and argument.annotation is not None:
                 argument.annotation = self.test(argument.annotation)
         node.args.defaults = [self.visit(d) for d in node.args.defaults]
@@ -455,7 +456,7 @@ def _flat(made: Iterable[Any]) -> list[ast.stmt]:
 def local_names(function: ast.AST) -> frozenset[str]:
     """The names that a function binds, those of functions within included."""
     names: set[str] = set()
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.add(node.id)
         elif isinstance(node, ast.arg):

@@ -29,6 +29,7 @@ from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference,
 from netferry.pivot.program import Program
 from netferry.pivot.render import Renderer
 from netferry.supports import Supports
+from netferry.walking import Transformer, walk
 
 _ADAPTERS = 1 << 40
 """First id of the ops that adapters hold, which no node of the source has."""
@@ -71,7 +72,7 @@ class LayerPlace:
     path: tuple[int, ...] = ()
 
 
-class Lowering(ast.NodeTransformer):
+class Lowering(Transformer):
     """Replaces pivot nodes by expressions of the target."""
 
     def __init__(
@@ -229,13 +230,13 @@ class Lowering(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.ClassDef:
         """A class that extends a layer which takes several in the target extends what holds these."""
-        made = [n for n in ast.walk(node) if isinstance(n, Op) and getattr(n, "complete", False)]
+        made = [n for n in walk(node) if isinstance(n, Op) and getattr(n, "complete", False)]
         outer, self.wrapped = self.wrapped, {}
         self.generic_visit(node)
         self.wrapped = outer
         if place := next((p for n in made if (p := self.layers.get(getattr(n, "nf_id", -1)))), None):
             self.bases[node.name] = place
-        for statement in ast.walk(node):
+        for statement in walk(node):
             call = statement.value if isinstance(statement, ast.Expr) else None
             inner = _inner_base_call(call) if isinstance(call, ast.Call) else None
             if inner is not None and len(node.bases) == 1 and isinstance(call, ast.Call):
@@ -265,7 +266,7 @@ class Lowering(ast.NodeTransformer):
         applied = callables.trial(node)
         applied.indirect = ast.Name(_CALLEE, ast.Load())
         made = lowering.visit(applied)
-        calls = [n for n in ast.walk(made) if isinstance(n, ast.Call) and ast.unparse(n.func) == _CALLEE]
+        calls = [n for n in walk(made) if isinstance(n, ast.Call) and ast.unparse(n.func) == _CALLEE]
         return ast.unparse(made) if calls and not callables.has_hole(made) else None
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
@@ -341,12 +342,12 @@ def _hand_down(node: Op, number: int, path: tuple[int, ...]) -> None:
 
 
 def _has_pivot(node: ast.AST) -> bool:
-    return any(isinstance(n, Op | LayerCall | Reference | LayerAttribute) for n in ast.walk(node))
+    return any(isinstance(n, Op | LayerCall | Reference | LayerAttribute) for n in walk(node))
 
 
 def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None:
     """A statement with a hole in it becomes its source as a comment and ``raise NotImplementedError``."""
-    hole = next((n for n in ast.walk(statement) if isinstance(n, Hole)), None)
+    hole = next((n for n in walk(statement) if isinstance(n, Hole)), None)
     if hole is None:
         return None
     text = f"{hole.reason}: {hole.hint}" if hole.code else hole.reason
@@ -368,7 +369,7 @@ def _commented(text: str) -> str:
     return "\n".join("# " + line for line in [first, *textwrap.dedent(rest).splitlines()]) if rest else f"# {first}"
 
 
-class Holes(ast.NodeTransformer):
+class Holes(Transformer):
     """Turns statements that contain holes into clear failures; compound ones keep their bodies."""
 
     def __init__(self, renderer: Renderer) -> None:
@@ -380,7 +381,7 @@ class Holes(ast.NodeTransformer):
                 self.generic_visit(node)
                 return node
             header = _header_nodes(node)
-            hole = next((n for h in header for n in ast.walk(h) if isinstance(n, Hole)), None)
+            hole = next((n for h in header for n in walk(h) if isinstance(n, Hole)), None)
             if hole is not None:
                 return raise_for_holes(node, source_text(node))
         return super().generic_visit(node)
@@ -514,7 +515,7 @@ def _code(program: Program, conventions: Conventions, lowering: Lowering, *, for
 def _bound_names(trees: Iterable[ast.AST]) -> set[str]:
     found: set[str] = set()
     for tree in trees:
-        for node in ast.walk(tree):
+        for node in walk(tree):
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 found.add(node.id)
             elif isinstance(node, ast.arg):
@@ -529,8 +530,8 @@ def _used_names(text: str) -> set[str]:
         tree = ast.parse(text)
     except SyntaxError:
         return set()
-    found = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
-    for node in ast.walk(tree):  # names inside annotations given as text
+    found = {n.id for n in walk(tree) if isinstance(n, ast.Name)}
+    for node in walk(tree):  # names inside annotations given as text
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             found.add(node.value)
     return found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netferry.diagnostics import failure
+from netferry.walking import walk
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _imported_beyond(project: Any) -> set[str]:
     while waiting:
         file = waiting.pop()
         found |= imported_packages(file.tree)
-        modules = {file.absolute(n) for n in ast.walk(file.tree) if isinstance(n, ast.ImportFrom)}
+        modules = {file.absolute(n) for n in walk(file.tree) if isinstance(n, ast.ImportFrom)}
         for module in sorted(modules - seen):
             seen.add(module)
             if project.owns(module):

@@ -9,11 +9,15 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from netferry.collecting import paused
+from netferry.walking import Transformer
+
 RECORDER = "__netferry__"
 
 _UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isinstance", "issubclass", "hasattr", "type"}  # fmt: skip
 
 
+@paused()
 def instrument(tree: ast.Module) -> ast.Module:
     """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`."""
     made: ast.Module = _Instrument().visit(_copied(tree))
@@ -49,7 +53,7 @@ def _index(node: ast.expr) -> ast.expr:
     return node
 
 
-class _Instrument(ast.NodeTransformer):
+class _Instrument(Transformer):
     """The rewriting; a class's name is tracked for name mangling."""
 
     def __init__(self) -> None:

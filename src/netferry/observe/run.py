@@ -18,6 +18,7 @@ from netferry.pivot.facts import Tensor
 from netferry.project import Project, closure, definitions
 from netferry.project.files import number_nodes
 from netferry.project.names import bound_names
+from netferry.walking import walk
 
 NETWORK = "__netferry_network__"
 _FIRST_CALL_ID = 1 << 40
@@ -82,7 +83,7 @@ def call_site(text: str) -> CallSite:
 
 def names_in(tree: ast.AST) -> set[str]:
     """Every name read in a tree."""
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
 def observe(

@@ -14,6 +14,7 @@ from typing import Any, Final
 from netferry.ops.core import Conversion, OpDef, Spelling, Support
 from netferry.ops.forms import parameters
 from netferry.ops.jax_names import METHODS, in_jax
+from netferry.walking import Transformer
 
 _IN_NN = (
     "relu relu6 sigmoid softplus softmax log_softmax silu gelu elu selu celu leaky_relu hard_sigmoid hard_tanh "
@@ -156,7 +157,7 @@ def _idiomatic(template: str) -> str:
     return re.sub(r"__(\w+?)__", r"{\1}", ast.unparse(ast.fix_missing_locations(tree)))
 
 
-class _Methods(ast.NodeTransformer):
+class _Methods(Transformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
         match ast.unparse(node.func), node.args:

@@ -13,6 +13,7 @@ from netferry.frameworks import DTYPE_PREFIXES, FUNCTIONS_ARE_LAYERS, legalisati
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED, Conversion, OpDef, Parameter, Spelling
 from netferry.pivot.nodes import Op, constant, is_literal, literal
+from netferry.walking import Transformer, walk
 
 
 class CannotWrite(Exception):
@@ -111,7 +112,7 @@ def lower_expression(node: ast.expr, framework: str, lowered: list[Op] | None = 
     return made
 
 
-class _Lowering(ast.NodeTransformer):
+class _Lowering(Transformer):
     def __init__(self, framework: str, lowered: list[Op]) -> None:
         self._framework = framework
         self._lowered = lowered
@@ -170,7 +171,7 @@ def shortest(function: ast.Lambda) -> ast.expr:
     if not isinstance(call, ast.Call) or [ast.unparse(a) for a in call.args[: len(names)]] != names:
         return function
     rest = [*call.args[len(names) :], *(k.value for k in call.keywords), call.func]
-    if len(call.args) > len(names) or any(isinstance(n, ast.Name) and n.id in names for r in rest for n in ast.walk(r)):
+    if len(call.args) > len(names) or any(isinstance(n, ast.Name) and n.id in names for r in rest for n in walk(r)):
         return function
     return ast.Call(dotted("functools.partial"), [call.func], call.keywords) if call.keywords else call.func
 
@@ -294,7 +295,7 @@ def convert(value: ast.expr, conversion: Conversion, *, reading: bool) -> ast.ex
 def substitute(template: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
     """Replace names in a parsed template by expressions."""
 
-    class Fill(ast.NodeTransformer):
+    class Fill(Transformer):
         def visit_Name(self, node: ast.Name) -> ast.expr:
             return values.get(node.id, node)
 
@@ -339,14 +340,14 @@ def is_simple(node: ast.expr) -> bool:
     return is_literal(node)
 
 
-class _Once(ast.NodeTransformer):
+class _Once(Transformer):
     """Fills placeholders; a repeated one is named where it is first evaluated: ``f(x_value := g(y), x_value.shape)``."""
 
     def __init__(self, known: Mapping[str, ast.expr], repeated: set[str]) -> None:
         self._known = known
         self._repeated = repeated
         self._names: dict[str, str] = {}
-        self._taken = {n.id for value in known.values() for n in ast.walk(value) if isinstance(n, ast.Name)}
+        self._taken = {n.id for value in known.values() for n in walk(value) if isinstance(n, ast.Name)}
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         value = self._known.get(node.id)

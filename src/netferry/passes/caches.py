@@ -16,6 +16,7 @@ from typing import Any, Final
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Op
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _FORMS: Final = (
     "zeros_like",
@@ -65,13 +66,13 @@ def _own(node: ast.AST) -> str:
 
 
 def _names(tree: ast.AST, kind: type = ast.expr_context) -> set[str]:
-    return {name for n in ast.walk(tree) if (name := _own(n)) and isinstance(n.ctx, kind)}  # type: ignore[attr-defined]
+    return {name for n in walk(tree) if (name := _own(n)) and isinstance(n.ctx, kind)}  # type: ignore[attr-defined]
 
 
 def _initial(node: ast.ClassDef, setup: ast.FunctionDef) -> dict[str, Any]:
     """Attributes that the constructor sets to a constant, once."""
     found: dict[str, Any] = {}
-    stored = [_own(n) for n in ast.walk(setup) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+    stored = [_own(n) for n in walk(setup) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
     for statement in setup.body:
         match statement:
             case ast.Assign(targets=targets, value=ast.Constant(value=value)):
@@ -80,7 +81,7 @@ def _initial(node: ast.ClassDef, setup: ast.FunctionDef) -> dict[str, Any]:
                 found[_own(target)] = value
     found.pop("", None)
     others = [m for m in node.body if isinstance(m, ast.FunctionDef) and m is not setup]
-    asked = [n for m in others for n in ast.walk(m) if isinstance(n, ast.If) and _names(n.test) & found.keys()]
+    asked = [n for m in others for n in walk(m) if isinstance(n, ast.If) and _names(n.test) & found.keys()]
     guarded = {name for n in asked for name in (*_names(n.test), *(x for s in n.body for x in _names(s, ast.Store)))}
     return {
         name: value
@@ -101,11 +102,11 @@ def _groups(methods: Sequence[ast.FunctionDef], setup: ast.FunctionDef, initial:
 
 def _used_elsewhere(program: Program, node: ast.ClassDef, group: set[str]) -> bool:
     """Whether code outside the class reads one of the attributes of another object than ``self``."""
-    inside = {id(n) for n in ast.walk(node)}
+    inside = {id(n) for n in walk(node)}
     return any(
         isinstance(n, ast.Attribute) and n.attr in group and not _own(n)
         for d in program.definitions
-        for n in ast.walk(d.node)
+        for n in walk(d.node)
         if id(n) not in inside or not _own(n)
     )
 
@@ -180,7 +181,7 @@ def _leaves(statements: Sequence[ast.stmt]) -> bool:
 
 def _acts(node: ast.stmt, caches: Mapping[str, Any]) -> bool:
     """Whether a statement does more than to compute what is kept."""
-    calls = any(isinstance(n, ast.Expr) and isinstance(n.value, ast.Call | Op) for n in ast.walk(node))
+    calls = any(isinstance(n, ast.Expr) and isinstance(n.value, ast.Call | Op) for n in walk(node))
     return calls or bool(_names(node, ast.Store) - caches.keys())
 
 
@@ -260,8 +261,8 @@ def _forget(setup: ast.FunctionDef, group: set[str]) -> None:
 
 def _localise(method: ast.FunctionDef, caches: Mapping[str, Any]) -> None:
     method.body = _folded(method.body, caches)
-    taken = {n.id for n in ast.walk(method) if isinstance(n, ast.Name)} | {
-        a.arg for a in ast.walk(method) if isinstance(a, ast.arg)
+    taken = {n.id for n in walk(method) if isinstance(n, ast.Name)} | {
+        a.arg for a in walk(method) if isinstance(a, ast.arg)
     }
     used = _names(method) & caches.keys()
     locals_ = {}
@@ -294,7 +295,7 @@ def _folded(statements: Sequence[ast.stmt], caches: Mapping[str, Any]) -> list[a
     return found
 
 
-class _Local(ast.NodeTransformer):
+class _Local(Transformer):
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
 
@@ -347,8 +348,8 @@ def _flow(statements: Sequence[ast.stmt], name: str, *, known: bool) -> bool | N
 
 
 def _reads(tree: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load) for n in ast.walk(tree))
+    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load) for n in walk(tree))
 
 
 def _stores(tree: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(tree))
+    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in walk(tree))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Mapping
 
+from netferry.walking import walk
+
 
 def find(functions: Mapping[str, ast.FunctionDef], applying: Collection[int]) -> dict[str, ast.FunctionDef]:
     """Function -> the function in it that it returns, where that applies layers."""
@@ -21,7 +23,7 @@ def find(functions: Mapping[str, ast.FunctionDef], applying: Collection[int]) ->
 def _applies(function: ast.FunctionDef) -> bool:
     from netferry.passes.splitting import is_application
 
-    return any(is_application(n) for n in ast.walk(function))
+    return any(is_application(n) for n in walk(function))
 
 
 def join(function: ast.FunctionDef, inner: ast.FunctionDef) -> None:

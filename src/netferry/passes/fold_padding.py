@@ -7,12 +7,13 @@ from typing import Any
 
 from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 
 def fold(program: Program) -> None:
     """``x = pad(x, 1); x = conv(x)`` becomes ``x = conv(x)`` with a padding of one, where both sides are equal."""
     for definition in program.definitions:
-        for node in ast.walk(definition.node):
+        for node in walk(definition.node):
             for name in ("body", "orelse"):
                 statements = getattr(node, name, None)
                 if isinstance(statements, list):

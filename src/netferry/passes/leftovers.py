@@ -10,6 +10,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from netferry.walking import Transformer, walk
+
 _PURE_CALLS = frozenset(
     {"len", "int", "float", "bool", "str", "tuple", "list", "dict", "max", "min", "getattr", "isinstance"}
 )
@@ -19,12 +21,12 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def remove(tree: ast.stmt) -> ast.stmt:
     """The statement without leftovers in the functions under it."""
-    for function in [n for n in ast.walk(tree) if isinstance(n, _Function)]:
-        nodes = list(ast.walk(function))
+    for function in [n for n in walk(tree) if isinstance(n, _Function)]:
+        nodes = list(walk(function))
         while unused := _unused(function, nodes):
             if _is_reflective(nodes) or not _Remove(unused).clean(function):
                 break
-            nodes = list(ast.walk(function))
+            nodes = list(walk(function))
         if any(isinstance(n, ast.Assign) and _is_to_itself(n) for n in nodes):
             _Remove(set()).clean(function)
     return tree
@@ -63,7 +65,7 @@ def _target(node: ast.AST) -> str:
 
 
 def _is_pure(value: ast.expr) -> bool:
-    for node in ast.walk(value):
+    for node in walk(value):
         match node:
             case ast.Call(func=ast.Name(id=name)) if name in _PURE_CALLS:
                 continue
@@ -74,7 +76,7 @@ def _is_pure(value: ast.expr) -> bool:
     return True
 
 
-class _Remove(ast.NodeTransformer):
+class _Remove(Transformer):
     def __init__(self, names: set[str]) -> None:
         self.names = names
         self.changed = False

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from netferry.pivot.nodes import LayerCall, Op
+from netferry.walking import walk
 
 _VERBS = ("build_", "make_", "create_", "get_", "define_", "construct_")
 _KINDS = {
@@ -73,7 +74,7 @@ def _label(label: ast.expr | None) -> str:
     """The constant parts of a layer's own name as an identifier."""
     if label is None:
         return ""
-    parts = [n.value for n in ast.walk(label) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    parts = [n.value for n in walk(label) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
     text = re.sub(r"\W+", "_", "_".join(parts)).strip("_").lower()
     text = re.sub(r"_+", "_", text)
     match = re.fullmatch(r"(\d+)_(.*)", text)

@@ -18,6 +18,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Hole, Op, Reference
 from netferry.pivot.program import Definition, Program
+from netferry.walking import Transformer, walk
 
 _MODULE = "__module__"
 
@@ -66,14 +67,14 @@ def lift(program: Program) -> Program:
     _trim(program, lifted)
     program.construction = _Renamed(lifted).visit(program.construction)
     program.definitions[:] = _reached(program)
-    left = {id(n) for d in program.definitions for n in ast.walk(d.node) if isinstance(n, Hole)}
+    left = {id(n) for d in program.definitions for n in walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]
     return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
 
 
 def _valued(program: Program) -> set[str]:
     """The names that are read otherwise than to call them."""
-    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    nodes = [n for d in program.definitions for n in walk(d.node)]
     called = {id(n.func) for n in nodes if isinstance(n, ast.Call)}
     return {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in called}
 
@@ -163,7 +164,7 @@ def _tensor_parameters(node: ast.FunctionDef, program: Program) -> list[str]:
     found: list[str] = []
     for argument in [*node.args.args, *node.args.kwonlyargs]:
         seen = [
-            v for n in ast.walk(node) if isinstance(n, ast.Name) and n.id == argument.arg and isinstance(n.ctx, ast.Load)
+            v for n in walk(node) if isinstance(n, ast.Name) and n.id == argument.arg and isinstance(n.ctx, ast.Load)
             for v in program.facts.values.get(getattr(n, "nf_id", -1), [])[:1]
         ]  # fmt: skip
         first = seen[0] if seen else None
@@ -178,7 +179,7 @@ def _has_tensor(value: Any, program: Program) -> bool:
     return isinstance(value, Tensor) or type(value).__name__ == "KerasTensor"
 
 
-class _Change(ast.NodeTransformer):
+class _Change(Transformer):
     """Replaces the functions by classes, inner ones first."""
 
     def __init__(self, lifted: dict[str, Lifted], labels: dict[int, ast.expr], program: Program) -> None:
@@ -205,7 +206,7 @@ class Rounds:
         self.recording = recording
 
     def __call__(self, loop: ast.For) -> int | None:
-        for node in (n for s in loop.body for n in ast.walk(s)):
+        for node in (n for s in loop.body for n in walk(s)):
             number = getattr(node, "nf_id", -1)
             if isinstance(node, ast.Call) and (seen := len(self.recording.callees.get(number, ()))):
                 return seen
@@ -320,7 +321,7 @@ def _bound_by(node: ast.stmt) -> set[str]:
 def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
     """Classes do not take what they do not use, and callers do not give it: until nothing changes."""
     trees = [*(d.node for d in program.definitions), program.construction]
-    classes = {n.name: n for t in trees for n in ast.walk(t) if isinstance(n, ast.ClassDef)}
+    classes = {n.name: n for t in trees for n in walk(t) if isinstance(n, ast.ClassDef)}
     _trim_handed(program, lifted, trees, classes)
     takes = {
         f.name: [a.arg for a in f.node.args.args if a.arg not in f.tensors] for f in lifted.values() if not f.is_valued
@@ -348,7 +349,7 @@ def _trim_handed(
 ) -> None:
     """Classes that are handed on do not take what none of them uses, where all who call them name it."""
     groups: dict[frozenset[str], list[ast.Call]] = {}
-    for node in (n for t in trees for n in ast.walk(t) if isinstance(n, ast.Call)):
+    for node in (n for t in trees for n in walk(t) if isinstance(n, ast.Call)):
         names = frozenset(getattr(c, "__name__", "") for c in program.facts.callees.get(getattr(node, "nf_id", -1), ()))
         if names and all(n in lifted and lifted[n].is_valued for n in names):
             groups.setdefault(names, []).append(node)
@@ -371,7 +372,7 @@ def _used_only(arguments: ast.arguments, used: set[str]) -> ast.arguments:
 def _give(trees: Sequence[ast.AST], name: str, before: Sequence[str], names: Sequence[str]) -> bool:
     """Let the callers of a class give it ``names`` alone; whether that changed any."""
     changed = False
-    for node in (n for t in trees for n in ast.walk(t)):
+    for node in (n for t in trees for n in walk(t)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
             args = [a for i, a in enumerate(node.args) if i >= len(before) or before[i] in names]
             keywords = [k for k in node.keywords if k.arg is None or k.arg in names]
@@ -380,7 +381,7 @@ def _give(trees: Sequence[ast.AST], name: str, before: Sequence[str], names: Seq
     return changed
 
 
-class _Renamed(ast.NodeTransformer):
+class _Renamed(Transformer):
     """Functions that became classes under the names of these."""
 
     def __init__(self, lifted: dict[str, Lifted]) -> None:
@@ -401,7 +402,7 @@ def _top_level(program: Program) -> list[Definition]:
     return [
         d for d in program.definitions
         if not isinstance(d.node, ast.FunctionDef | ast.ClassDef)
-        and any(is_application(n) or _is_graph(n) for n in ast.walk(d.node))
+        and any(is_application(n) or _is_graph(n) for n in walk(d.node))
     ]  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable
 
 from netferry.pivot.nodes import Hole, LayerCall, Op
+from netferry.walking import walk
 
 
 def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
@@ -27,7 +28,7 @@ def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
 
 def stores(tree: ast.AST) -> set[str]:
     """The names that are bound."""
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def needed(statements: list[ast.stmt]) -> list[ast.stmt]:
@@ -56,7 +57,7 @@ def _without_unread(statements: list[ast.stmt], read: set[str]) -> list[ast.stmt
 
 
 def _applies(node: ast.stmt) -> bool:
-    return any(isinstance(n, LayerCall | ast.Call | Op) for n in ast.walk(node))
+    return any(isinstance(n, LayerCall | ast.Call | Op) for n in walk(node))
 
 
 def alive(statements: list[ast.stmt], needed: set[str]) -> list[ast.stmt]:
@@ -85,7 +86,7 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
         )
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node if node.name in wanted else None
-    sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in ast.walk(node))
+    sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in walk(node))
     appends = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_append(node.value)
     is_hole = isinstance(node, ast.Expr) and isinstance(node.value, Hole)
     if sets or appends or is_hole or (stores(node) | _changed(node)) & wanted:
@@ -95,7 +96,7 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
 
 def _changed(node: ast.stmt) -> set[str]:
     """The names whose items a statement sets."""
-    items = [n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
+    items = [n for n in walk(node) if isinstance(n, ast.Subscript) and isinstance(n.ctx, ast.Store)]
     return {i.value.id for i in items if isinstance(i.value, ast.Name)}
 
 

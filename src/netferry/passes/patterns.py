@@ -9,6 +9,7 @@ from netferry.ops.lowering import CannotWrite, dotted, is_simple
 from netferry.ops.patterns import Algebra, BadPattern, Step, einsum_equation, expand_rearrange
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Op, constant, is_literal, literal
+from netferry.walking import walk
 
 _BATCH_COST = 100
 """The batch axis is the one whose size is best left to be inferred."""
@@ -32,7 +33,7 @@ def expanded(node: Op, lambda_layer: str = "") -> ast.expr:
     sizes = node.attribute("sizes")
     # Bound as defaults: the function runs later, when a loop's variable has moved on.
     names = list(
-        dict.fromkeys(n.id for n in ast.walk(sizes or constant(None)) if isinstance(n, ast.Name) and n.id != "self")
+        dict.fromkeys(n.id for n in walk(sizes or constant(None)) if isinstance(n, ast.Name) and n.id != "self")
     )
     defaults: list[ast.expr] = [ast.Name(name, ast.Load()) for name in names]
     parameters = ast.arguments([], [ast.arg(name) for name in ("x", *names)], None, [], [], None, defaults)
@@ -140,4 +141,4 @@ def _cost(size: ast.expr) -> int:
 
 
 def _reads_shape(size: ast.expr) -> bool:
-    return any(isinstance(part, Op) for part in ast.walk(size))
+    return any(isinstance(part, Op) for part in walk(size))

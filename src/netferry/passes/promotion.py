@@ -13,6 +13,7 @@ from typing import Any
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 _ARITHMETIC = frozenset({
     "add", "sub", "rsub", "mul", "div", "floor_divide", "pow", "remainder", "fmod", "maximum", "minimum", "outer",
@@ -30,7 +31,7 @@ def promote(program: Program) -> Program:
     return program
 
 
-class _Promote(ast.NodeTransformer):
+class _Promote(Transformer):
     def __init__(self, facts: Any) -> None:
         self.facts = facts
 

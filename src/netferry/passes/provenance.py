@@ -11,6 +11,7 @@ from netferry.ops.lowering import substitute
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
+from netferry.walking import Transformer, walk
 
 OUTPUTS = ("out_channels", "out_features", "hidden_size", "embedding_dim")
 """Attributes that say how many channels a layer gives."""
@@ -100,7 +101,7 @@ class Provenance:
         given = _given(op) if op is not None else None
         if given is None:
             return constant(self.widths[instance]) if instance in self.widths and op is not None else None
-        if any(isinstance(n, ast.Constant) and isinstance(n.value, float) for n in ast.walk(given)):
+        if any(isinstance(n, ast.Constant) and isinstance(n.value, float) for n in walk(given)):
             return None
         loop = next((s for s in reversed(scopes) if isinstance(s, ast.For)), None)
         changing = _stored([loop], ()) if loop is not None else set()
@@ -171,7 +172,7 @@ def total(parts: Sequence[ast.expr]) -> ast.expr:
 def folded(node: ast.expr) -> ast.expr:
     """An expression with what is known of it computed."""
 
-    class Fold(ast.NodeTransformer):
+    class Fold(Transformer):
         def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
             self.generic_visit(node)
             match node:
@@ -203,13 +204,13 @@ def _given(op: Op) -> ast.expr | None:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return {n.id for n in walk(node) if isinstance(n, ast.Name)}
 
 
 def _counts(function: ast.FunctionDef, *, parameters: bool = True) -> dict[str, int]:
     """How often a function binds each name."""
     found: dict[str, int] = {}
-    for node in ast.walk(function):
+    for node in walk(function):
         name = node.arg if isinstance(node, ast.arg) and parameters else None
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             name = node.id
@@ -219,11 +220,11 @@ def _counts(function: ast.FunctionDef, *, parameters: bool = True) -> dict[str, 
 
 
 def _stores(tree: ast.AST) -> Iterator[ast.Name]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and hasattr(node, "lineno"):
             yield node
 
 
 def _stored(trees: Iterable[ast.AST], without: Iterable[str]) -> set[str]:
-    found = {n.id for t in trees for n in ast.walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    found = {n.id for t in trees for n in walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found - set(without)

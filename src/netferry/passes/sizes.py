@@ -21,6 +21,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Definition, Program
+from netferry.walking import Transformer, walk
 
 _CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
 _LAST = frozenset({"in_features", "input_size", "normalized_shape"})
@@ -114,12 +115,12 @@ class _Filler:
             given = [
                 k.value for n, _ in nodes if isinstance(n, Op) and n.layer for k in n.attributes
             ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in _given(n)]  # fmt: skip
-            inside = {id(n) for g in given for n in ast.walk(g)}
-            names = {n.id for g in given for n in ast.walk(g) if isinstance(n, ast.Name)}
+            inside = {id(n) for g in given for n in walk(g)}
+            names = {n.id for g in given for n in walk(g) if isinstance(n, ast.Name)}
             for node, scopes in nodes:
                 match node:
                     case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
-                        inside |= {id(n) for n in ast.walk(value)}
+                        inside |= {id(n) for n in walk(value)}
                         if _is_size(value):
                             self._input_size(value, scopes, name)
                             node.nf_size = True  # type: ignore[attr-defined]
@@ -202,7 +203,7 @@ class _Filler:
 
     def _read(self, node: Any, count: int) -> list[Terms]:
         """The layers whose channels a read of a size counts, each time."""
-        operand = next((n.operand("x") for n in ast.walk(node) if isinstance(n, Op) and n.name == "shape"), None)
+        operand = next((n.operand("x") for n in walk(node) if isinstance(n, Op) and n.name == "shape"), None)
         seen = self.recording.values.get(getattr(operand, "nf_id", -1), [])
         if len(seen) != count or not all(isinstance(v, Tensor) for v in seen):
             return [()] * count
@@ -316,7 +317,7 @@ class _Filler:
     def _is_mine(self, name: str, function: ast.AST) -> bool:
         """Whether a parameter was added for this use alone; from now on it is a variable."""
         added = self.threaded.get(id(function), [])
-        used = any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(function))
+        used = any(isinstance(n, ast.Name) and n.id == name for n in walk(function))
         found = next((i for i, (n, _) in enumerate(added) if n == name and not used), None)
         if found is not None:
             added[found] = (name, {})
@@ -326,7 +327,7 @@ class _Filler:
         self, samples: Sequence[_Sample], function: ast.AST, scopes: Scopes, site: int
     ) -> ast.expr | None:  # fmt: skip
         """What a layer or call of the same function was given, if it always was this size."""
-        mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in ast.walk(s.target)}
+        mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in walk(s.target)}
         functions = [s for s in scopes if isinstance(s, ast.FunctionDef)]
         numbers = [self.recording.given.get(self._serial(s.chain), {}) for s in samples]
         for name in (a.arg for f in reversed(functions) for a in f.args.args):
@@ -338,7 +339,7 @@ class _Filler:
         if computed is not None:
             return computed
         for given in _candidates(function):
-            names = {n.id for n in ast.walk(given) if isinstance(n, ast.Name)}
+            names = {n.id for n in walk(given) if isinstance(n, ast.Name)}
             if not names or names & _changing(function, mine, self.lines.get(site, 0)):
                 continue
             if self._agrees(getattr(given, "nf_id", -1), samples):
@@ -418,7 +419,7 @@ class _Filler:
         """The name by which a function is called: a constructor by that of its class."""
         if function.name != "__init__":
             return function.name
-        owners = (n for d in self.program.definitions for n in ast.walk(d.node) if isinstance(n, ast.ClassDef))
+        owners = (n for d in self.program.definitions for n in walk(d.node) if isinstance(n, ast.ClassDef))
         return next((n.name for n in owners if function in n.body), function.name)
 
     def _sites(self, function: ast.FunctionDef) -> list[int]:
@@ -464,7 +465,7 @@ class _Filler:
         return link.serial, _Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
 
 
-class _Put(ast.NodeTransformer):
+class _Put(Transformer):
     """Sizes of inputs where they are asked for."""
 
     def visit_Op(self, node: Op) -> ast.AST:
@@ -493,8 +494,8 @@ class _Put(ast.NodeTransformer):
 
 def _free(name: str, around: ast.AST) -> str:
     """The name, or one like it that nothing there has."""
-    taken = {n.id for n in ast.walk(around) if isinstance(n, ast.Name)} | {
-        a.arg for a in ast.walk(around) if isinstance(a, ast.arg)
+    taken = {n.id for n in walk(around) if isinstance(n, ast.Name)} | {
+        a.arg for a in walk(around) if isinstance(a, ast.arg)
     }
     made, number = name, 1
     while made in taken:
@@ -515,7 +516,7 @@ def _operand_size(event: Event, names: Sequence[str]) -> int | None:
 
 def _candidates(around: ast.AST) -> Iterator[ast.expr]:
     """What a function or loop tells its layers to give, then the other arguments of the calls in it."""
-    inside = [n for s in getattr(around, "body", ()) for n in ast.walk(s)]
+    inside = [n for s in getattr(around, "body", ()) for n in walk(s)]
     for node in inside:
         if isinstance(node, Op) and node.layer:
             yield from (g for wanted in OUTPUTS if (g := node.attribute(wanted)) is not None)
@@ -523,17 +524,17 @@ def _candidates(around: ast.AST) -> Iterator[ast.expr]:
         if isinstance(node, ast.Call):
             given = [*node.args, *(k.value for k in node.keywords)]
             yield from (g for g in given if isinstance(g, ast.Name | ast.BinOp))
-    parameters = {a.arg for a in ast.walk(around) if isinstance(a, ast.arg)}
+    parameters = {a.arg for a in walk(around) if isinstance(a, ast.arg)}
     yield from (n for n in inside if isinstance(n, ast.Name) and n.id in parameters)
 
 
 def _changing(function: ast.AST, mine: set[int], line: int) -> set[str]:
     """The names that a loop of the function binds, or that it binds from a line on."""
     loops = {
-        id(n) for s in ast.walk(function) if isinstance(s, ast.For) and s is not function for n in ast.walk(s)
+        id(n) for s in walk(function) if isinstance(s, ast.For) and s is not function for n in walk(s)
     } - mine  # fmt: skip
     return {
-        n.id for n in ast.walk(function)
+        n.id for n in walk(function)
         if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in mine
         and (id(n) in loops or getattr(n, "lineno", 0) >= line or isinstance(function, ast.For))
     }  # fmt: skip
@@ -558,7 +559,7 @@ def _is_size(node: ast.AST) -> bool:
     """Whether it reads one size of a tensor."""
     if not isinstance(node, ast.Subscript) or not hasattr(node, "nf_id"):
         return False
-    return any(isinstance(n, Op) and n.name == "shape" for n in ast.walk(node.value))
+    return any(isinstance(n, Op) and n.name == "shape" for n in walk(node.value))
 
 
 def _scoped(node: ast.AST, scopes: Scopes) -> Iterator[tuple[ast.AST, Scopes]]:

@@ -12,6 +12,7 @@ from netferry.passes.lifted_names import Namer
 from netferry.passes.living import alive, branch, loads, needed, stores
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Hole, LayerCall, Op
+from netferry.walking import Transformer, walk
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Splitter:
         """The containers that something which depends on tensors is put into, anywhere."""
         dynamic = set(self.dynamic)
         found: set[str] = set()
-        nodes = [n for s in statements for n in ast.walk(s)]
+        nodes = [n for s in statements for n in walk(s)]
         for _ in range(3):
             for node in nodes:
                 match node:
@@ -120,7 +121,7 @@ class Splitter:
 
     def is_dynamic(self, node: ast.AST) -> bool:
         """Whether something depends on tensors."""
-        return any(is_application(n) or self._lifted_call(n) is not None for n in ast.walk(node)) or bool(
+        return any(is_application(n) or self._lifted_call(n) is not None for n in walk(node)) or bool(
             loads(node) & self.dynamic
         )
 
@@ -136,7 +137,7 @@ class Splitter:
         return init, forward
 
     def _statement(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
-        if any(isinstance(n, Op) and n.name == "symbolic_input" for n in ast.walk(node)):
+        if any(isinstance(n, Op) and n.name == "symbolic_input" for n in walk(node)):
             return self._input(node)
         match node:
             case ast.Expr(value=ast.Constant()) | ast.Pass():
@@ -183,7 +184,7 @@ class Splitter:
         """Where inputs come in: they are arguments of the forward pass."""
         if isinstance(node, ast.Assign) and not (isinstance(node.value, Op) and node.value.name == "symbolic_input"):
             name = next(iter(stores(node)), "inputs")
-            hidden = next(n for n in ast.walk(node) if isinstance(n, Op) and n.name == "symbolic_input")
+            hidden = next(n for n in walk(node) if isinstance(n, Op) and n.name == "symbolic_input")
             self.split.inputs.append("inputs")
             self.dynamic |= {"inputs", name}
             changed = _Swap(hidden, ast.Name("inputs", ast.Load())).visit(node)
@@ -224,7 +225,7 @@ class Splitter:
 
     def _if(self, node: ast.If) -> tuple[list[ast.stmt], list[ast.stmt]]:
         dynamic = self.is_dynamic(node)
-        if not dynamic and not any(self._is_layer(n) for n in ast.walk(node) if isinstance(n, ast.expr)):
+        if not dynamic and not any(self._is_layer(n) for n in walk(node) if isinstance(n, ast.expr)):
             return [node], []
         before, known, outer = set(self.dynamic), dict(self.layers), self.twins
         body_init, body = self._block(node.body)
@@ -293,7 +294,7 @@ class Splitter:
         if not numbers:
             return [ast.For(node.target, node.iter, forward, [])]
         node, forward = _single(node, forward)
-        once = [n for s in forward for n in ast.walk(s) if isinstance(n, _Taken)]
+        once = [n for s in forward for n in walk(s) if isinstance(n, _Taken)]
         plain = all(isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) for s in forward) and len(once) == len(numbers)
         names = {n: self._loop_name(n) for n in numbers}
         if not plain:
@@ -346,7 +347,7 @@ class Splitter:
         return node.func.id in self.classes or (found is not None and found.is_factory)
 
     def _label(self, layer: ast.expr) -> ast.expr | None:
-        for node in ast.walk(layer):
+        for node in walk(layer):
             found = self.labels.get(getattr(node, "nf_id", -1))
             if found is not None:
                 return found
@@ -381,7 +382,7 @@ class _Taken(ast.expr):
         self.number = number
 
 
-class _Take(ast.NodeTransformer):
+class _Take(Transformer):
     def __init__(self, values: Mapping[int, ast.expr]) -> None:
         self.values = values
 
@@ -391,7 +392,7 @@ class _Take(ast.NodeTransformer):
         return super().generic_visit(node)
 
 
-class _Extract(ast.NodeTransformer):
+class _Extract(Transformer):
     """Takes the layers out of a statement that applies them."""
 
     def __init__(self, splitter: Splitter) -> None:
@@ -457,7 +458,7 @@ def _positional(node: ast.Call, names: Sequence[str], wanted: str) -> ast.expr |
     return node.args[index] if index < len(node.args) else None
 
 
-class _Rounds(ast.NodeTransformer):
+class _Rounds(Transformer):
     """Names of layers in loops: ``block`` of ``blocks``."""
 
     def __init__(self, names: Mapping[int, str], taken: set[str]) -> None:
@@ -471,7 +472,7 @@ class _Rounds(ast.NodeTransformer):
         return node if name is None else ast.Name(name, node.ctx)
 
 
-class _Swap(ast.NodeTransformer):
+class _Swap(Transformer):
     def __init__(self, old: ast.AST, new: ast.expr) -> None:
         self.old, self.new = old, new
 
@@ -479,7 +480,7 @@ class _Swap(ast.NodeTransformer):
         return self.new if node is self.old else super().generic_visit(node)
 
 
-class _Shared(ast.NodeTransformer):
+class _Shared(Transformer):
     """Names of the first half are attributes in the second."""
 
     def __init__(self, names: set[str]) -> None:
@@ -493,7 +494,7 @@ class _Shared(ast.NodeTransformer):
 
 def _undecided(node: ast.If) -> ast.stmt:
     """What stands for layers of which only the tensors tell whether they are made."""
-    site = next((n.site for n in ast.walk(node) if isinstance(n, Op) and n.site is not None), None)
+    site = next((n.site for n in walk(node) if isinstance(n, Op) and n.site is not None), None)
     reason = "which layers are made here depends on a tensor"
     return ast.Expr(Hole(copied(node.test), reason, "let an argument decide it", site))
 
@@ -509,14 +510,14 @@ def _single(node: ast.For, forward: list[ast.stmt]) -> tuple[ast.For, list[ast.s
 
 def _called(statements: Sequence[ast.stmt]) -> set[str]:
     """The names that are called."""
-    nodes = [n for s in statements for n in ast.walk(s)]
+    nodes = [n for s in statements for n in walk(s)]
     callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
     return {c.id for c in callees if isinstance(c, ast.Name)}
 
 
 def _held(statements: Sequence[ast.stmt]) -> set[str]:
     """The lists of which members are called: ``blocks[i](x)``, ``for block in blocks: x = block(x)``."""
-    nodes = [n for s in statements for n in ast.walk(s)]
+    nodes = [n for s in statements for n in walk(s)]
     callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
     found = {c.value.id for c in callees if isinstance(c, ast.Subscript) and isinstance(c.value, ast.Name)}
     called = {c.id for c in callees if isinstance(c, ast.Name)}

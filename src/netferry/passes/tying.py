@@ -10,6 +10,7 @@ from netferry.ops import registry
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Hole, LayerAttribute, Op, is_literal
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 _REASON: Final = "two layers share one parameter, and have others besides"
 _HINT: Final = "give both the same layer, or write a layer that takes the other one"
@@ -21,7 +22,7 @@ def tie(program: Program) -> None:
     """Replace every ``tie`` op by an assignment of the layer, or of one that shares the matrix of another."""
     made = dict(_layers(program))
     for definition in program.definitions:
-        if any(_tied(node) for node in ast.walk(definition.node)):
+        if any(_tied(node) for node in walk(definition.node)):
             _within(program, definition.node, made)
 
 
@@ -35,7 +36,7 @@ def _within(program: Program, node: ast.stmt, made: dict[int, Op]) -> None:
 
 def _layers(program: Program) -> Iterator[tuple[int, Op]]:
     for definition in program.definitions:
-        for node in ast.walk(definition.node):
+        for node in walk(definition.node):
             if isinstance(node, Op) and node.layer and hasattr(node, "nf_id"):
                 yield node.nf_id, node
 
@@ -156,7 +157,7 @@ def _otherwise(before: list[ast.stmt], node: ast.stmt) -> ast.stmt:
 
 
 def _mentions(tree: ast.AST, name: str) -> bool:
-    return any(isinstance(n, ast.Attribute | ast.Name) and ast.unparse(n) == name for n in ast.walk(tree))
+    return any(isinstance(n, ast.Attribute | ast.Name) and ast.unparse(n) == name for n in walk(tree))
 
 
 def _hole(program: Program, op: Op) -> ast.stmt:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 
 def simplify(program: Program) -> None:
@@ -16,7 +17,7 @@ def simplify(program: Program) -> None:
         definition.node = _Simplify().visit(definition.node)
 
 
-class _Simplify(ast.NodeTransformer):
+class _Simplify(Transformer):
     def visit_Op(self, node: Op) -> ast.AST:
         self.generic_visit(node)
         x = node.operand("x")

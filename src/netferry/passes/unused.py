@@ -10,6 +10,7 @@ import ast
 
 from netferry.pivot.nodes import Hole
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 
 def drop(program: Program) -> None:
@@ -21,7 +22,7 @@ def drop(program: Program) -> None:
             return
         for definition in gone:
             candidates |= _read(definition.node)
-            lost = {id(n) for n in ast.walk(definition.node)}
+            lost = {id(n) for n in walk(definition.node)}
             program.holes = [h for h in program.holes if id(h) not in lost]
         program.definitions = [d for d in program.definitions if d not in gone]
 
@@ -29,7 +30,7 @@ def drop(program: Program) -> None:
 def _leading_to_holes(program: Program) -> set[str]:
     """The functions that could not be translated, and those that use them."""
     functions = [d.node for d in program.definitions if isinstance(d.node, ast.FunctionDef)]
-    found = {f.name for f in functions if any(isinstance(n, Hole) for n in ast.walk(f))}
+    found = {f.name for f in functions if any(isinstance(n, Hole) for n in walk(f))}
     while more := {f.name for f in functions if f.name not in found and _read(f) & found}:
         found |= more
     return found
@@ -47,7 +48,7 @@ def _is_gone(program: Program, node: ast.stmt, candidates: set[str]) -> bool:
 def _read(tree: ast.AST) -> set[str]:
     """The names that a tree reads, those in texts included."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Name):
             found.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -13,6 +13,7 @@ from netferry.ops.core import REQUIRED, OpDef, Parameter
 from netferry.pivot.facts import Site, Tensor
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 
 def check(program: Program) -> list[Diagnostic]:
@@ -35,7 +36,7 @@ def _diagnostic(site: Site | None, message: str) -> Diagnostic:
 
 def _nodes(tree: ast.AST) -> Iterator[Any]:
     """The op nodes of a tree, those beside its fields included."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, Op | LayerCall | LayerAttribute):
             yield node
         if isinstance(node, Op) and node.indirect is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -15,6 +14,7 @@ from netferry.passes.layout.bound import Use, layer_attributes, tensors, uses
 from netferry.pivot.diagram import mermaid
 from netferry.pivot.facts import Site, Tensor
 from netferry.pivot.program import Program
+from netferry.walking import walk
 
 SCHEMA: Final = "netferry/network"
 VERSION: Final = 1
@@ -225,7 +225,7 @@ def _live(recording: Any, sources: set[int]) -> Iterable[Use]:
 
 def _sites(program: Program) -> Iterator[Site]:
     for tree in [*(d.node for d in program.definitions), program.construction]:
-        for node in ast.walk(tree):
+        for node in walk(tree):
             site = getattr(node, "site", None)
             if isinstance(site, Site):
                 yield site

@@ -15,6 +15,7 @@ from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
 from netferry.pivot.text import FACTS, FORMS, HEAD, MODULE, OBSERVED, WRAPPERS, op_of
 from netferry.project.names import bound_names
+from netferry.walking import Transformer, walk
 
 _Named = dict[str, ast.expr]
 _FACT: Final = re.compile(r"# (?:-|(?P<file>.*?):(?P<line>\d+):(?P<column>\d+))  (?P<rest>.*)")
@@ -64,7 +65,7 @@ class _Parser:
         self._network(program, last)
         places.append(program.construction)
         self._facts()
-        program.holes = [n for p in places for n in ast.walk(p) if isinstance(n, Hole)]
+        program.holes = [n for p in places for n in walk(p) if isinstance(n, Hole)]
         return program
 
     def _above(self, statement: ast.stmt) -> tuple[str, str]:
@@ -125,7 +126,7 @@ def _tensors(text: str) -> tuple[Tensor, ...]:
     return tuple(made)
 
 
-class _Raise(ast.NodeTransformer):
+class _Raise(Transformer):
     """Turns calls of the vocabulary into pivot nodes."""
 
     def __init__(self, vocabulary: str) -> None:

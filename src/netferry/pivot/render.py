@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from netferry.walking import walk
+
 _ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
           ast.ListComp, ast.DictComp, ast.SetComp)  # fmt: skip
 
@@ -59,8 +61,8 @@ class _Memory:
 def remember(tree: ast.AST, source: Text) -> None:
     """Let every node of a freshly parsed tree remember its text and its children."""
     # Positions inside f-strings are wrong before Python 3.12: such nodes are known but have no text of their own.
-    inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.JoinedStr) for n in ast.walk(f) if n is not f}
-    for node in ast.walk(tree):
+    inside = {id(n) for f in walk(tree) if isinstance(f, ast.JoinedStr) for n in walk(f) if n is not f}
+    for node in walk(tree):
         if id(node) in inside or isinstance(
             node, ast.arguments | ast.comprehension | ast.withitem | ast.match_case | ast.pattern
         ):

@@ -32,6 +32,7 @@ from netferry.pivot.facts import Site, Tensor
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 from netferry.pivot.render import Renderer
+from netferry.walking import Transformer, walk
 
 HEAD: Final = "# netferry pivot 1, vocabulary as "
 MODULE: Final = "# module: "
@@ -82,7 +83,7 @@ def _free_name(program: Program) -> str:
     """The vocabulary's name: one that the program does not use itself."""
     taken: set[str] = set()
     for tree in [*(d.node for d in program.definitions), program.construction]:
-        for node in ast.walk(tree):
+        for node in walk(tree):
             taken.update(v for v in (getattr(node, f, None) for f in ("id", "arg", "name")) if isinstance(v, str))
     name = "op"
     while name in taken:
@@ -107,7 +108,7 @@ def op_of(name: str) -> OpDef | None:
         return None
 
 
-class Lower(ast.NodeTransformer):
+class Lower(Transformer):
     """Turns pivot nodes into plain calls of the vocabulary."""
 
     def __init__(self, vocabulary: str) -> None:

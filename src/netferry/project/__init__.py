@@ -42,6 +42,7 @@ class Project:
     """Which modules are the framework's own, even where the main file is part of the same package."""
     _files: dict[str, SourceFile] = field(default_factory=dict)
     _paths: dict[str, Path | None] = field(default_factory=dict)
+    _tops: dict[str, list[Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._files[self.main.module] = self.main
@@ -118,8 +119,15 @@ class Project:
             return _module_path(self.adopted[top], module)
         if self.package and top == self.package:
             return _module_path(self.root, module)
-        found = (_module_path(root, module) for root in self.roots if not _is_library_folder(root))
+        found = (_module_path(root, module) for root in self._roots_of(top))
         return next((path for path in found if path and path.suffix == ".py"), None)
+
+    def _roots_of(self, top: str) -> list[Path]:
+        """The roots in which a top-level module or package of that name lies."""
+        if top not in self._tops:
+            roots = [root for root in self.roots if not _is_library_folder(root)]
+            self._tops[top] = [r for r in roots if (r / top).is_dir() or (r / f"{top}.py").is_file()]
+        return self._tops[top]
 
 
 def _module_path(root: Path, module: str) -> Path | None:

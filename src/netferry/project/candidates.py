@@ -12,6 +12,7 @@ from netferry.project import Project
 from netferry.project.files import SourceFile
 from netferry.project.names import Function, dotted, free_names
 from netferry.project.reachable import Index, is_main_guard, resolve
+from netferry.walking import Transformer, walk
 
 _SHOWN: Final = 12
 
@@ -44,7 +45,7 @@ class Entry:
 def import_paths(tree: ast.AST) -> dict[str, str]:
     """Local name -> dotted path of what it was imported from."""
     found: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 top = alias.name.partition(".")[0]
@@ -146,12 +147,12 @@ def _returns(node: Function, made: Collection[str]) -> bool:
     """Whether a ``return`` gives a call of ``made``, at once or through a local name."""
     calls = {
         target.id
-        for n in ast.walk(node)
+        for n in walk(node)
         if isinstance(n, ast.Assign) and _makes(n.value, made)
         for target in n.targets
         if isinstance(target, ast.Name)
     }
-    returned = (n.value for n in ast.walk(node) if isinstance(n, ast.Return) and n.value)
+    returned = (n.value for n in walk(node) if isinstance(n, ast.Return) and n.value)
     return any(_makes(value, made) or (isinstance(value, ast.Name) and value.id in calls) for value in returned)
 
 
@@ -276,7 +277,7 @@ _SAFE_BUILTINS: Final = ("int", "float", "tuple", "list", "dict", "range", "len"
 
 def _calls(scope: list[ast.stmt], name: str) -> Iterator[ast.Call]:
     for statement in scope:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
                 yield node
 
@@ -292,7 +293,7 @@ def trial_scopes(tree: ast.Module) -> list[list[ast.stmt]]:
 def local_constants(scope: list[ast.stmt]) -> dict[str, ast.expr]:
     """The names that a scope assigns exactly once, to a literal."""
     assigned: dict[str, list[ast.expr]] = {}
-    for node in (n for s in scope for n in ast.walk(s)):
+    for node in (n for s in scope for n in walk(s)):
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
             _note(node.targets[0], node.value, assigned)
     return {name: values[0] for name, values in assigned.items() if len(values) == 1 and is_plain(values[0])}
@@ -309,13 +310,13 @@ def _note(target: ast.expr, value: ast.expr, assigned: dict[str, list[ast.expr]]
 def is_plain(node: ast.expr) -> bool:
     """Whether an expression is made of literals and arithmetic alone."""
     allowed = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.UnaryOp, ast.BinOp, ast.operator, ast.unaryop)
-    return all(isinstance(n, (*allowed, ast.expr_context)) for n in ast.walk(node))
+    return all(isinstance(n, (*allowed, ast.expr_context)) for n in walk(node))
 
 
 def substitute(node: ast.expr, values: Mapping[str, ast.expr]) -> ast.expr:
     """A copy of an expression with names replaced by the values they hold."""
 
-    class Substitution(ast.NodeTransformer):
+    class Substitution(Transformer):
         def visit_Name(self, name: ast.Name) -> ast.expr:
             return values.get(name.id, name)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from netferry.diagnostics import Diagnostic, failure
+from netferry.walking import walk
 
 _MAGIC: Final = re.compile(
     r"^(?P<indent>\s*)(?P<target>[\w, ]+=\s*)?(?:[!?]|%(?=[\w%])).*$|^(?P<help>\s*)[\w.]+\?\??\s*$"
@@ -133,7 +134,7 @@ def _for_tab(code: str, tab: str) -> str:
     """The code with only those branches of ``if tab.selected("a", "b")`` that are for ``tab``, line for line."""
     while True:
         tree = ast.parse(code)
-        tests = (n for n in ast.walk(tree) if isinstance(n, ast.If) and _selected(n.test) is not None)
+        tests = (n for n in walk(tree) if isinstance(n, ast.If) and _selected(n.test) is not None)
         found = min(tests, key=lambda n: n.lineno, default=None)
         if found is None:
             return code
@@ -151,7 +152,7 @@ def _selected(test: ast.expr) -> set[str] | None:
 
 def _is_alone(tree: ast.AST, node: ast.stmt) -> bool:
     """Whether a statement is all that its block holds."""
-    return any(value == [node] for n in ast.walk(tree) for _, value in ast.iter_fields(n))
+    return any(value == [node] for n in walk(tree) for _, value in ast.iter_fields(n))
 
 
 def _branch(code: str, node: ast.If, body: Sequence[ast.stmt], is_alone: bool) -> str:

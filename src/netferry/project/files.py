@@ -13,6 +13,7 @@ from typing import Final
 
 from netferry.diagnostics import Diagnostic, NetferryError, Severity, failure
 from netferry.project import cells
+from netferry.walking import walk
 
 SUFFIXES: Final = (".py", ".ipynb", ".md")
 _PYTHON_2: Final = re.compile(
@@ -23,7 +24,7 @@ _PYTHON_2: Final = re.compile(
 
 def number_nodes(tree: ast.AST, first: int) -> int:
     """Give every node of ``tree`` that has a place an ``nf_id``, from ``first`` on; the next free number is returned."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.expr_context | ast.operator | ast.unaryop | ast.boolop | ast.cmpop):
             continue  # The parser shares one instance of these among all places, of all files.
         node.nf_id = first  # type: ignore[attr-defined]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 
+from netferry.walking import walk
+
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Children = Callable[[ast.AST], Iterable[ast.AST]]
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -34,7 +36,7 @@ def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     for node in nodes:
         yield node
         if isinstance(node, _COMPREHENSIONS):
-            yield from (n.target for n in ast.walk(node) if isinstance(n, ast.NamedExpr))
+            yield from (n.target for n in walk(node) if isinstance(n, ast.NamedExpr))
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _own_nodes(node.decorator_list)
         elif not isinstance(node, ast.Lambda):
@@ -105,13 +107,13 @@ def _is_rebinding(statement: ast.stmt) -> bool:
     """``x = x`` in a class body reads the outer ``x``."""
     if not isinstance(statement, ast.Assign):
         return False
-    targets = {n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)}
-    return bool(targets & {n.id for n in ast.walk(statement.value) if isinstance(n, ast.Name)})
+    targets = {n.id for t in statement.targets for n in walk(t) if isinstance(n, ast.Name)}
+    return bool(targets & {n.id for n in walk(statement.value) if isinstance(n, ast.Name)})
 
 
 def bound_names_of_expression(*nodes: ast.expr) -> set[str]:
     """The names stored inside expressions: comprehension and assignment targets."""
-    return {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return {n.id for node in nodes for n in walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
 
 
 def _parameters(arguments: ast.arguments) -> set[str]:
@@ -155,7 +157,7 @@ def dotted(node: ast.expr) -> str:
 def imported_packages(tree: ast.AST) -> set[str]:
     """The top-level packages that a file imports anywhere, which tell its framework."""
     found: set[str] = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:

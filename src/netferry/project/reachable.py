@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from netferry.project.files import SourceFile
 from netferry.project.names import bound_names, dotted, free_names, root_name
+from netferry.walking import walk
 
 if TYPE_CHECKING:
     from netferry.project import Project
@@ -25,7 +26,7 @@ _MUTATORS: Final = frozenset(
 def is_main_guard(statement: ast.stmt) -> bool:
     """Whether it is ``if __name__ == "__main__":``."""
     return isinstance(statement, ast.If) and any(
-        isinstance(n, ast.Name) and n.id == "__name__" for n in ast.walk(statement.test)
+        isinstance(n, ast.Name) and n.id == "__name__" for n in walk(statement.test)
     )
 
 
@@ -212,7 +213,7 @@ def imported(
     unresolved: Collection[str] = (),
 ) -> Iterator[tuple[str, set[str]]]:
     """The project's own modules that ``statements`` import, with the names they (or ``exports``) take from each."""
-    nodes = [n for s in statements for n in ast.walk(s)]
+    nodes = [n for s in statements for n in walk(s)]
     used = {n.id for n in nodes if isinstance(n, ast.Name)} | set(exports)
     for node in nodes:
         if not isinstance(node, ast.Import | ast.ImportFrom):

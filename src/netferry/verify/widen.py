@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 
+from netferry.walking import walk
+
 _NARROW, _WIDE = "float32", "float64"
 
 
@@ -14,7 +16,7 @@ def widened(code: str, filename: str = "<widened>") -> ast.Module:
     'y = tf.cast(x, tf.float64)'
     """
     tree = ast.parse(code, filename)
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Attribute) and node.attr == _NARROW:
             node.attr = _WIDE
         elif isinstance(node, ast.Constant) and node.value == _NARROW:

@@ -6,11 +6,12 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from netferry.pivot.copying import copied
+from netferry.walking import walk
 
 
 def settle(tree: ast.stmt) -> None:
     """Set such attributes once: what is overwritten under a condition is set only where that does not hold."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.FunctionDef):
             _within(node, node)
 
@@ -64,7 +65,7 @@ def _is_made_later(name: str, rest: Sequence[ast.stmt]) -> bool:
 
 
 def _values(name: str, tree: ast.AST) -> Iterator[ast.expr]:
-    for node in ast.walk(tree):
+    for node in walk(tree):
         match node:
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=found)], value=value):
                 if found == name:
@@ -84,4 +85,4 @@ def _condition(name: str, rest: Sequence[ast.stmt]) -> ast.If | None:
 
 
 def _mentions(name: str, tree: ast.AST) -> bool:
-    return any(isinstance(n, ast.Attribute) and n.attr == name for n in ast.walk(tree))
+    return any(isinstance(n, ast.Attribute) and n.attr == name for n in walk(tree))

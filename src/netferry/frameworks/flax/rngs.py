@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 RNGS = "rngs"
 _SEEDED = "flax.nnx.Rngs(0)"
@@ -209,7 +210,7 @@ class _Threading:
 
 
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
-    return (n for n in ast.walk(tree) if isinstance(n, ast.Call))
+    return (n for n in walk(tree) if isinstance(n, ast.Call))
 
 
 def _gives(call: ast.Call) -> bool:
@@ -228,7 +229,7 @@ def _is_static(node: ast.FunctionDef) -> bool:
 
 
 def _names_rngs(node: ast.FunctionDef) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == RNGS and isinstance(n.ctx, ast.Load) for n in ast.walk(node))
+    return any(isinstance(n, ast.Name) and n.id == RNGS and isinstance(n.ctx, ast.Load) for n in walk(node))
 
 
 def _give(call: ast.Call, value: ast.expr) -> None:
@@ -248,7 +249,7 @@ def _take(node: ast.FunctionDef) -> None:
     )  # fmt: skip
 
 
-class _Bound(ast.NodeTransformer):
+class _Bound(Transformer):
     """Puts what holds the random state in the place of its free name."""
 
     def __init__(self, value: ast.expr) -> None:

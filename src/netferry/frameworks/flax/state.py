@@ -8,6 +8,7 @@ from typing import Any
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import LayerAttribute, Op
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 
 def read_and_write(program: Program) -> None:
@@ -18,7 +19,7 @@ def read_and_write(program: Program) -> None:
         definition.node = _Access(program).visit(definition.node)
 
 
-class _Access(ast.NodeTransformer):
+class _Access(Transformer):
     def __init__(self, program: Program) -> None:
         self.values = program.facts.values
         self.state = program.state

@@ -12,6 +12,7 @@ from netferry.passes import tying
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 _TYPES = {
     "Tensor": "jax.Array", "Module": "flax.nnx.Module", "Sequential": "flax.nnx.Sequential",
@@ -89,7 +90,7 @@ def conventions(name: str) -> FlaxWriting:
     return FlaxWriting()
 
 
-class _Conventions(ast.NodeTransformer):
+class _Conventions(Transformer):
     """Rewrites the neutral structure of one definition."""
 
     def __init__(self, program: Program) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 
 def in_place(program: Program) -> None:
@@ -19,13 +20,13 @@ def in_place(program: Program) -> None:
 
 
 def _registered(owner: ast.ClassDef) -> Iterator[str]:
-    for node in ast.walk(owner):
+    for node in walk(owner):
         match node:
             case ast.Assign(targets=[target], value=Op(name="buffer")):
                 yield ast.unparse(target)
 
 
-class _Assign(ast.NodeTransformer):
+class _Assign(Transformer):
     def __init__(self, held: set[str]) -> None:
         self.held = held
 

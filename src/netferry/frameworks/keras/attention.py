@@ -15,6 +15,7 @@ from netferry.ops import registry
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _GENERAL, _PLAIN = "multihead_attention", "attention_heads"
 _MASKS = {"attn_mask": "attention_mask", "key_padding_mask": "value_mask"}
@@ -22,7 +23,7 @@ _MASKS = {"attn_mask": "attention_mask", "key_padding_mask": "value_mask"}
 
 def simplify(program: Program) -> None:
     """Rename the op and its calls, if all of them fit."""
-    nodes = [n for d in program.definitions for n in ast.walk(d.node)]
+    nodes = [n for d in program.definitions for n in walk(d.node)]
     made = [n for n in nodes if isinstance(n, Op) and n.layer and n.name == _GENERAL]
     calls = {id(n): n for n in nodes if isinstance(n, LayerCall) and n.name == _GENERAL}
     single = {id(call) for d in program.definitions for call in _single_results(d.node)}
@@ -77,9 +78,9 @@ def _is_attention(path: str) -> bool:
 
 def _single_results(tree: ast.AST) -> Iterator[LayerCall]:
     """Calls of which only the first result is used."""
-    for function in (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)):
-        read = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        for node in ast.walk(function):
+    for function in (n for n in walk(tree) if isinstance(n, ast.FunctionDef)):
+        read = {n.id for n in walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        for node in walk(function):
             match node:
                 case ast.Assign(targets=[ast.Tuple(elts=[_, ast.Name(id=unused)])], value=LayerCall() as call):
                     if unused not in read:
@@ -99,7 +100,7 @@ def _rename(node: Op) -> None:
     node.attributes = [ast.keyword(k, v) for k, v in ({"num_heads": heads, "key_dim": each} | kept).items()]
 
 
-class _Calls(ast.NodeTransformer):
+class _Calls(Transformer):
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
         self.generic_visit(node)
         if isinstance(node.value, LayerCall) and node.value.name == _PLAIN and isinstance(node.targets[0], ast.Tuple):

@@ -11,6 +11,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Note
 from netferry.pivot.nodes import LayerAttribute, Op, constant, is_literal
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 
 def hyperparameter(node: LayerAttribute, framework: str) -> ast.expr | None:
@@ -44,12 +45,12 @@ def fill_inferred(program: Program) -> None:
         definition.node = _Inferred(definition.node, program.notes).visit(definition.node)
 
 
-class _Inferred(ast.NodeTransformer):
+class _Inferred(Transformer):
     def __init__(self, owner: ast.stmt, notes: list[Note]) -> None:
         self.notes = notes
         self.quiet = False
         self.made: dict[str, list[Op]] = {}
-        for node in ast.walk(owner):
+        for node in walk(owner):
             if isinstance(node, ast.Assign) and isinstance(node.value, Op) and node.value.layer:
                 for target in node.targets:
                     self.made.setdefault(ast.unparse(target), []).append(node.value)

@@ -13,6 +13,7 @@ from netferry.ops.lowering import is_simple
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _Axes = Mapping[str, set[int]]
 
@@ -21,11 +22,11 @@ def keep_sizes(program: Program) -> None:
     """Name single sizes as such, and let the batch be the size that a reshape works out."""
     for definition in program.definitions:
         definition.node = _Sizes().visit(definition.node)
-        for function in [n for n in ast.walk(definition.node) if isinstance(n, ast.FunctionDef)]:
+        for function in [n for n in walk(definition.node) if isinstance(n, ast.FunctionDef)]:
             _Reshapes(_named_axes(function)).visit(function)
 
 
-class _Sizes(ast.NodeTransformer):
+class _Sizes(Transformer):
     """``x.shape[0]`` is the size of one axis."""
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
@@ -44,7 +45,7 @@ def _named_axes(function: ast.FunctionDef) -> _Axes:
     """Local variable -> the axes whose sizes it was given; what is given anything else is left out."""
     found: dict[str, set[int]] = {}
     others: set[str] = {a.arg for a in [*function.args.args, *function.args.kwonlyargs]}
-    for node in ast.walk(function):
+    for node in walk(function):
         if not isinstance(node, ast.Assign):
             others |= {n.id for n in _stored(node)}
             continue
@@ -56,16 +57,16 @@ def _named_axes(function: ast.FunctionDef) -> _Axes:
                     for axis, element in enumerate(names):
                         found.setdefault(ast.unparse(element), set()).add(axis)
                 case _:
-                    others |= {n.id for n in ast.walk(target) if isinstance(n, ast.Name)}
+                    others |= {n.id for n in walk(target) if isinstance(n, ast.Name)}
     return {name: axes for name, axes in found.items() if name not in others}
 
 
 def _stored(node: ast.AST) -> Iterator[ast.Name]:
     targets = [getattr(node, "target", None), getattr(node, "optional_vars", None)]
-    return (n for t in targets if isinstance(t, ast.AST) for n in ast.walk(t) if isinstance(n, ast.Name))
+    return (n for t in targets if isinstance(t, ast.AST) for n in walk(t) if isinstance(n, ast.Name))
 
 
-class _Reshapes(ast.NodeTransformer):
+class _Reshapes(Transformer):
     def __init__(self, axes: _Axes) -> None:
         self.axes = axes
 

@@ -9,6 +9,7 @@ from typing import Final
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import LayerAttribute, Op, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _SIZES: Final = {
     "linear": ("in_features", 0), "embedding": ("", 0), "batch_norm": ("num_features", 0),
@@ -27,14 +28,14 @@ def build_early(program: Program, is_variable: Callable[[str, str], bool]) -> No
             ast.unparse(a.owner)
             for method in node.body
             if isinstance(method, ast.FunctionDef) and method.name != "__init__"
-            for a in ast.walk(method)
+            for a in walk(method)
             if isinstance(a, LayerAttribute) and any(is_variable(op, a.name) for op in a.ops)
         }
         if read:
             _Build(read).visit(node)
 
 
-class _Build(ast.NodeTransformer):
+class _Build(Transformer):
     def __init__(self, read: set[str]) -> None:
         self.read = read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from netferry.pivot.nodes import Op
+from netferry.walking import Transformer, walk
 
 _CALLS = ("call", "__call__")
 
@@ -15,7 +16,7 @@ def settle(node: ast.ClassDef) -> None:
     init = methods.get("__init__")
     if init is None:
         return
-    if not any(isinstance(n, ast.Attribute) and n.attr == "__init__" for n in ast.walk(init)):
+    if not any(isinstance(n, ast.Attribute) and n.attr == "__init__" for n in walk(init)):
         first = 1 if ast.get_docstring(init, clean=False) is not None else 0
         made = ast.parse("super().__init__()").body
         made[0].nf_made = True  # type: ignore[attr-defined]
@@ -54,7 +55,7 @@ def _sets(statement: ast.stmt, flag: str) -> bool:
     return False
 
 
-class _Sizes(ast.NodeTransformer):
+class _Sizes(Transformer):
     """Sizes of what the call is given are those that the run told."""
 
     def __init__(self, given: set[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from netferry.pivot.nodes import Op
+from netferry.walking import Transformer, walk
 
 FLAGS: Final = frozenset({"training", "is_training", "train", "is_train"})
 """What the parameter is called."""
@@ -25,7 +26,7 @@ def given(network: Any, training: bool) -> dict[str, bool]:
     return {} if found is None else {found.name: training}
 
 
-class Asked(ast.NodeTransformer):
+class Asked(Transformer):
     """The flag is asked for, not handed on, within one method.
 
     ``names`` are the method's own flags, ``rest`` its ``**kwargs`` where these only hold the flag; ``is_layer`` tells
@@ -80,9 +81,9 @@ def rest_of(method: ast.FunctionDef, seen: Callable[[ast.keyword], list[Any]]) -
     rest = method.args.kwarg
     if rest is None:
         return ""
-    reads = [n for s in method.body for n in ast.walk(s) if isinstance(n, ast.Name) and n.id == rest.arg]
+    reads = [n for s in method.body for n in walk(s) if isinstance(n, ast.Name) and n.id == rest.arg]
     known: set[int] = set()
-    for node in (n for s in method.body for n in ast.walk(s)):
+    for node in (n for s in method.body for n in walk(s)):
         match node:
             case ast.keyword(arg=None, value=ast.Name() as name) if _only_flags(seen(node)):
                 known.add(id(name))

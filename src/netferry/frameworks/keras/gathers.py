@@ -10,6 +10,7 @@ from typing import Any
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 _FULL = ast.Slice()
 
@@ -48,7 +49,7 @@ class _Item:
         return len(self.seen.shape) if hasattr(self.seen, "shape") else 1
 
 
-class _Gathers(ast.NodeTransformer):
+class _Gathers(Transformer):
     def __init__(self, events: Mapping[int, Sequence[Event]]) -> None:
         self.events = events
 

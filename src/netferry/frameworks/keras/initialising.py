@@ -11,6 +11,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.facts import Note
 from netferry.pivot.nodes import LayerAttribute, Op, Reference
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _UNINITIALISED: Final = (
     "a layer keeps the target's own initial values: those of the source cannot be told when it is made"
@@ -67,11 +68,11 @@ def _tuple(classes: Sequence[ast.expr]) -> ast.expr:
 
 def _is_unknown(tree: ast.AST, conventions: Any) -> bool:
     """Whether it reads something of a layer that has no name here."""
-    read = [n for n in ast.walk(tree) if isinstance(n, LayerAttribute)]
+    read = [n for n in walk(tree) if isinstance(n, LayerAttribute)]
     return any(conventions.layer_attribute(n) is None for n in read)
 
 
-class Split(ast.NodeTransformer):
+class Split(Transformer):
     """``if isinstance(m, (Linear, Embedding))`` becomes a branch for each, where one names a parameter otherwise."""
 
     def __init__(self, names: Names) -> None:
@@ -100,9 +101,9 @@ class Split(ast.NodeTransformer):
         wanted = [
             attribute
             for statement in node.body
-            for inner in ast.walk(statement)
+            for inner in walk(statement)
             if isinstance(inner, Op) and inner.name.startswith("init_")
-            for attribute in ast.walk(inner)
+            for attribute in walk(inner)
             if isinstance(attribute, LayerAttribute) and ast.unparse(attribute.owner) == name and len(attribute.ops) > 1
         ]
         found: dict[tuple[str | None, ...], list[ast.expr]] = {}
@@ -118,7 +119,7 @@ def _ops(reference: ast.expr) -> list[str]:
     return [op.name for op, s in registry.find(reference.path) if s.layer] if isinstance(reference, Reference) else []
 
 
-class _Narrowed(ast.NodeTransformer):
+class _Narrowed(Transformer):
     """A body in which a name is known to hold an instance of some classes."""
 
     def __init__(self, name: str, classes: Sequence[ast.expr]) -> None:

@@ -15,6 +15,7 @@ from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
 from netferry.pivot.nodes import Op, constant
 from netferry.reader import Reader
+from netferry.walking import Transformer, walk
 
 _DROPPED = {
     "get_config": "saving", "from_config": "saving", "get_build_config": "saving", "build_from_config": "saving",
@@ -48,7 +49,7 @@ def _drop_detour(reader: Reader, node: ast.ClassDef) -> None:
     call = methods.get("call")
     if call is None or "forward" not in methods:
         return
-    if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "self.forward" for n in ast.walk(call)):
+    if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "self.forward" for n in walk(call)):
         reader.note(call, "call is left out: it only hands on to forward, which is called without it")
         node.body.remove(call)
 
@@ -86,7 +87,7 @@ def _reaches_layer(reader: Reader, call: ast.Call) -> bool:
 
 def _own_call(method: ast.FunctionDef) -> None:
     """``self.call`` is ``self.forward``."""
-    for node in (n for s in method.body for n in ast.walk(s)):
+    for node in (n for s in method.body for n in walk(s)):
         if isinstance(node, ast.Attribute) and node.attr == "call" and ast.unparse(node.value) in ("self", "super()"):
             node.attr = "forward"
 
@@ -96,7 +97,7 @@ def _has(method: ast.FunctionDef, name: str) -> bool:
 
 
 def _reads(method: ast.FunctionDef, name: str) -> bool:
-    return any(isinstance(n, ast.Name) and n.id == name for s in method.body for n in ast.walk(s))
+    return any(isinstance(n, ast.Name) and n.id == name for s in method.body for n in walk(s))
 
 
 def _drop(method: ast.FunctionDef, name: str) -> None:
@@ -117,9 +118,9 @@ def _drop(method: ast.FunctionDef, name: str) -> None:
 def _drop_options(method: ast.FunctionDef) -> None:
     """``**kwargs`` that only ``super().__init__`` gets, and a ``name`` for it."""
     rest = method.args.kwarg
-    reads = [n.id for s in method.body for n in ast.walk(s) if isinstance(n, ast.Name)]
+    reads = [n.id for s in method.body for n in walk(s) if isinstance(n, ast.Name)]
     in_base = [
-        n.id for s in method.body for c in ast.walk(s) if isinstance(c, ast.Call) and _is_base(c) for n in ast.walk(c)
+        n.id for s in method.body for c in walk(s) if isinstance(c, ast.Call) and _is_base(c) for n in walk(c)
         if isinstance(n, ast.Name)
     ]  # fmt: skip
     if rest is not None and reads.count(rest.arg) == in_base.count(rest.arg):
@@ -165,7 +166,7 @@ def _only_marks(statement: ast.stmt) -> bool:
     return False
 
 
-class _Sizes(ast.NodeTransformer):
+class _Sizes(Transformer):
     """``input_shape[-1]`` is a size that the run tells."""
 
     def __init__(self, name: str) -> None:
@@ -275,11 +276,11 @@ def without_trainer(reader: Reader, node: ast.Assign, target: ast.expr) -> list[
 def _is_handed_on(around: ast.AST, name: str) -> bool:
     """Whether a name is read elsewhere than in arguments that stock layers lose, and in calls of it."""
     given = {
-        id(k.value) for n in ast.walk(around) if isinstance(n, ast.Call) for k in n.keywords
+        id(k.value) for n in walk(around) if isinstance(n, ast.Call) for k in n.keywords
         if k.arg and k.arg.endswith((*_TRAINER_ENDINGS, "initializer"))
     }  # fmt: skip
-    called = {id(n.func) for n in ast.walk(around) if isinstance(n, ast.Call)}
-    reads = (n for n in ast.walk(around) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load))
+    called = {id(n.func) for n in walk(around) if isinstance(n, ast.Call)}
+    reads = (n for n in walk(around) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load))
     return any(id(n) not in given | called for n in reads)
 
 

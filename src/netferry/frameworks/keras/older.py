@@ -32,7 +32,17 @@ def accepted() -> Iterator[None]:
         # Data that are no tensors came by position, too.
         stack.enter_context(replaced(kinds[0], "_allow_non_tensor_positional_args", True))
         stack.enter_context(replaced(tracked, "layers", property(list)))
+        stack.enter_context(replaced(kinds[0], "_name", property(_name_of, _rename)))
         yield
+
+
+def _name_of(layer: Any) -> str:
+    """``layer._name``, which could be set."""
+    return str(layer.name)
+
+
+def _rename(layer: Any, name: str) -> None:
+    layer.name = name
 
 
 def _nameless(original: Method) -> Method:

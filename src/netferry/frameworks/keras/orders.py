@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterator
 
+from netferry.walking import Transformer, walk
+
 Decide = Callable[[ast.expr], "bool | None"]
 _FOLDED = {ast.Add: int.__add__, ast.Sub: int.__sub__}
 _COMPARED = {ast.Eq: int.__eq__, ast.NotEq: int.__ne__}
@@ -20,11 +22,11 @@ def resolve(function: ast.FunctionDef, decide: Decide) -> None:
 
 
 def _assigned(function: ast.FunctionDef, name: str) -> int:
-    stored = sum(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in ast.walk(function))
-    return stored + sum(a.arg == name for a in ast.walk(function) if isinstance(a, ast.arg))
+    stored = sum(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store) for n in walk(function))
+    return stored + sum(a.arg == name for a in walk(function) if isinstance(a, ast.arg))
 
 
-class _Chosen(ast.NodeTransformer):
+class _Chosen(Transformer):
     """Takes the branches that the order of axes decides, and notes the numbers assigned there."""
 
     def __init__(self, decide: Decide) -> None:
@@ -63,7 +65,7 @@ class _Chosen(ast.NodeTransformer):
                     self.numbers[name] = number
 
 
-class _Put(ast.NodeTransformer):
+class _Put(Transformer):
     """The numbers in place of their names; what follows from them is computed."""
 
     def __init__(self, numbers: dict[str, int]) -> None:

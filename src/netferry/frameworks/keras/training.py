@@ -10,6 +10,7 @@ import keras
 from netferry.ops import registry
 from netferry.pivot.nodes import LayerCall, Op
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 
 def thread(program: Program) -> None:
@@ -31,7 +32,7 @@ def thread(program: Program) -> None:
 
 
 def _asks(method: ast.FunctionDef) -> bool:
-    return any((isinstance(n, Op) and n.name == "is_training") or _takes_flag(n) for n in ast.walk(method))
+    return any((isinstance(n, Op) and n.name == "is_training") or _takes_flag(n) for n in walk(method))
 
 
 def _takes_flag(node: ast.AST) -> bool:
@@ -44,7 +45,7 @@ def _takes_flag(node: ast.AST) -> bool:
 
 
 def _calls(method: ast.FunctionDef, names: set[str]) -> bool:
-    return any(_self_call(n) in names for n in ast.walk(method))
+    return any(_self_call(n) in names for n in walk(method))
 
 
 def _self_call(node: ast.AST) -> str | None:
@@ -73,7 +74,7 @@ def _add_argument(method: ast.FunctionDef) -> None:
     method.args = made
 
 
-class _Replace(ast.NodeTransformer):
+class _Replace(Transformer):
     def __init__(self, asking: set[str], *, inside: bool) -> None:
         self.asking = asking
         self.inside = inside

@@ -11,6 +11,7 @@ from netferry.conventions import MISSING
 from netferry.ops import registry
 from netferry.pivot.nodes import Op, constant
 from netferry.reader import Reader
+from netferry.walking import walk
 
 _BY_STEP = frozenset({"last", "elementwise", "dropout"})
 """What ops that treat every step of a sequence alike by themselves do with axes."""
@@ -108,6 +109,6 @@ def inlined(reader: Reader, node: ast.Call, made: ast.Call) -> Any:
     names = [a.arg for a in given.args.args]
     if len(names) != 1 or not isinstance(operand, ast.Name):
         return ast.copy_location(ast.Call(given, [operand], []), node)
-    for name in (n for n in ast.walk(body) if isinstance(n, ast.Name) and n.id == names[0]):
+    for name in (n for n in walk(body) if isinstance(n, ast.Name) and n.id == names[0]):
         name.id = operand.id
     return body

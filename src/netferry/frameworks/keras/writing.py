@@ -24,6 +24,7 @@ from netferry.ops.lowering import dotted
 from netferry.passes import tying
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer, walk
 
 _TYPES = {
     "Module": "layers.Layer", "Sequential": "Sequential", "Parameter": "Variable",
@@ -126,7 +127,7 @@ def conventions(name: str) -> KerasConventions:
 def _models(program: Program) -> set[str]:
     """The classes that become models: the network's own, with the bases that nothing else extends or makes."""
     classes = {c.name: c for c in program.classes()}
-    nodes = [n for d in program.definitions for n in ast.walk(d.node) if isinstance(n, ast.Call | ast.ClassDef)]
+    nodes = [n for d in program.definitions for n in walk(d.node) if isinstance(n, ast.Call | ast.ClassDef)]
     named = [e for n in nodes for e in (n.bases if isinstance(n, ast.ClassDef) else [n.func])]
     uses = Counter(e.id for e in named if isinstance(e, ast.Name))
     chain = [program.entry]
@@ -139,7 +140,7 @@ def _models(program: Program) -> set[str]:
     return set(chain) if node is not None else set()
 
 
-class _Conventions(ast.NodeTransformer):
+class _Conventions(Transformer):
     """Rewrites the neutral structure of one definition."""
 
     def __init__(self, conventions: KerasConventions, program: Program, entry: set[str]) -> None:
@@ -175,7 +176,7 @@ class _Conventions(ast.NodeTransformer):
             return
         prefix = names.snake_case(node.name.lstrip("_"))
         unique = f"{self.conventions.prefix}.backend.get_uid('{prefix}')"
-        for statement in ast.walk(node):
+        for statement in walk(node):
             call = statement.value if isinstance(statement, ast.Expr) else None
             if isinstance(call, ast.Call) and ast.unparse(call) == "super().__init__()":
                 name = ast.parse(f'f"{prefix}_{{{unique}}}"', mode="eval").body
@@ -263,7 +264,7 @@ class _Conventions(ast.NodeTransformer):
 
     def visit_If(self, node: ast.If) -> ast.AST:
         """``if exists(layer.bias)`` asks the same through a function that compares with None."""
-        for call in [n for n in ast.walk(node.test) if type(n) is ast.Call]:
+        for call in [n for n in walk(node.test) if type(n) is ast.Call]:
             switches = [self._switch(argument) for argument in call.args]
             call.args = [
                 a if s is None else ast.BoolOp(ast.Or(), [s, ast.Constant(None)])

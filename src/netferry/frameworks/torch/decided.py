@@ -13,6 +13,7 @@ import torch
 
 from netferry.frameworks.torch.names import qualified
 from netferry.pivot.facts import Tensor
+from netferry.walking import walk
 
 _NEVER = (
     "torch.jit.", "torch._jit_internal.", "torch.compiler.", "torch.onnx.", "torch.cuda.is_available",
@@ -80,7 +81,7 @@ def _only_asks(function: Any) -> bool:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
         return False
-    returned = [n.value for n in ast.walk(tree) if isinstance(n, ast.Return)]
+    returned = [n.value for n in walk(tree) if isinstance(n, ast.Return)]
     asked = [_named(v.func, function.__globals__) if isinstance(v, ast.Call) else None for v in returned]
     return bool(asked) and all(_is_never(qualified(a)) for a in asked)
 

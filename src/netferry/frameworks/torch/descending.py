@@ -11,6 +11,7 @@ import torch
 from netferry.frameworks.torch import children, holding
 from netferry.frameworks.torch.names import callable_path
 from netferry.pivot.nodes import Hole, Op, constant
+from netferry.walking import walk
 
 if TYPE_CHECKING:
     from netferry.reader import Reader
@@ -19,7 +20,7 @@ _LISTS = (holding.Held("list"), holding.Held("dict"))
 _UNNAMED = "modules that are held in a list or dict have no names of their own elsewhere"
 
 
-def walk(reader: Reader, node: ast.Call, name: str) -> ast.expr | None:
+def descend(reader: Reader, node: ast.Call, name: str) -> ast.expr | None:
     """The call of a method that walks; None where it is no such method."""
     if not isinstance(node.func, ast.Attribute):
         return None
@@ -158,7 +159,7 @@ def unnamed(reader: Reader, node: ast.For) -> bool:
             return False
     if {callable_path(c) for c in reader.callees(call)} != {"torch.nn.Module.named_modules"}:
         return False
-    if any(isinstance(n, ast.Name) and n.id == name for s in node.body for n in ast.walk(s)):
+    if any(isinstance(n, ast.Name) and n.id == name for s in node.body for n in walk(s)):
         return False
     assert isinstance(call.func, ast.Attribute)
     node.target = target

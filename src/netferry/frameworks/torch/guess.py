@@ -18,6 +18,7 @@ from netferry.project import Project
 from netferry.project.candidates import Entry, import_paths, is_plain, local_constants, substitute, trial_scopes
 from netferry.project.files import SourceFile
 from netferry.project.names import dotted
+from netferry.walking import walk
 
 BASES: Final = (
     frozenset(
@@ -92,7 +93,7 @@ def _tried_out(entry: Entry) -> Iterator[Guess]:
     for scope in trial_scopes(file.tree):
         constants = module_constants | local_constants(scope)
         tensors = _Tensors(paths, constants)
-        nodes = sorted((n for s in scope for n in ast.walk(s) if hasattr(n, "lineno")), key=_position)
+        nodes = sorted((n for s in scope for n in walk(s) if hasattr(n, "lineno")), key=_position)
         networks = _holding(nodes, entry.name)
         for node in nodes:
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -119,7 +120,7 @@ def _holding(nodes: Iterable[ast.AST], entry: str) -> set[str]:
 
 def _mentions_call(value: ast.expr, entry: str, known: set[str]) -> bool:
     """Whether a value is the entry's call, maybe moved to a device or wrapped."""
-    names = {n.func.id for n in ast.walk(value) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+    names = {n.func.id for n in walk(value) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
     moved = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and dotted(value.func.value) in known
     return entry in names or moved
 
@@ -223,7 +224,7 @@ class _Tensors:
 
     def _number(self, node: ast.expr) -> int | None:
         plain = substitute(node, self._constants)
-        if not is_plain(plain) or any(isinstance(n, ast.Pow) for n in ast.walk(plain)):
+        if not is_plain(plain) or any(isinstance(n, ast.Pow) for n in walk(plain)):
             return None
         value = eval(compile(ast.Expression(plain), "shape", "eval"), {})  # noqa: S307 - literals and arithmetic only
         return value if isinstance(value, int) else None
@@ -259,7 +260,7 @@ def _prose(file: SourceFile, name: str) -> Iterator[tuple[int, str]]:
     spans = [range(n.lineno, (n.end_lineno or n.lineno) + 1) for n in nodes] or [range(1, len(file.lines) + 1)]
     texts = {
         line
-        for node in ast.walk(file.tree)
+        for node in walk(file.tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }

@@ -17,12 +17,13 @@ from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
 from netferry.frameworks.torch.own_forward import own_forward
 from netferry.frameworks.torch.probe import TorchProbe
-from netferry.frameworks.torch.walk import walk
+from netferry.frameworks.torch.walk import walk as modules_below
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind
 from netferry.pivot.nodes import LayerAttribute, Op, constant
 from netferry.pivot.render import list_of_arguments
 from netferry.reader import Reader
+from netferry.walking import walk
 from netferry.weights.build import Module
 
 Rule = Callable[["TorchConventions", Reader, ast.Call], "ast.expr | object | None"]
@@ -122,7 +123,7 @@ class TorchConventions(TorchProbe):
 
     def walk(self, network: Any) -> Iterator[Module]:
         """Every module of a network and the arrays it holds."""
-        return walk(network)
+        return modules_below(network)
 
     def decided(self, reader: Reader, test: ast.expr) -> bool | None:
         """Questions about scripting, devices and processes have one answer elsewhere."""
@@ -200,7 +201,7 @@ class TorchConventions(TorchProbe):
         if rule is not None:
             return rule(self, reader, node)
         if path.startswith("torch.nn.Module."):
-            walked = descending.walk(reader, node, path.rpartition(".")[2])
+            walked = descending.descend(reader, node, path.rpartition(".")[2])
             if walked is not None:
                 return walked
         if path.startswith("torch.nn.Module.") and path.rpartition(".")[2] in _RECEIVER:
@@ -271,14 +272,14 @@ class TorchConventions(TorchProbe):
 
     def _only_initialises(self, reader: Reader, node: ast.For) -> bool:
         """Whether a loop over parameters by name does nothing but fill them."""
-        paths = {callable_path(c) for n in ast.walk(node.iter) if isinstance(n, ast.Call) for c in reader.callees(n)}
+        paths = {callable_path(c) for n in walk(node.iter) if isinstance(n, ast.Call) for c in reader.callees(n)}
         if not paths & {
             "torch.nn.Module.named_parameters",
             "torch.nn.Module.parameters",
             "torch.nn.Module.named_modules",
         }:
             return False
-        calls = [n for s in node.body for n in ast.walk(s) if isinstance(n, ast.Call)]
+        calls = [n for s in node.body for n in walk(s) if isinstance(n, ast.Call)]
         made = [callable_path(c) or "" for n in calls for c in reader.callees(n)]
         return (
             bool(calls) and all(not p or p.startswith(("torch.nn.init.", "torch.Tensor.")) for p in made) and any(made)

@@ -11,6 +11,7 @@ from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 _TYPES = {
     "Tensor": "torch.Tensor", "Module": "torch.nn.Module", "Sequential": "torch.nn.Sequential",
@@ -77,7 +78,7 @@ def conventions(name: str) -> TorchWriting:
     return TorchWriting()
 
 
-class _Conventions(ast.NodeTransformer):
+class _Conventions(Transformer):
     """Rewrites the neutral structure of one definition."""
 
     def __init__(self, program: Program) -> None:

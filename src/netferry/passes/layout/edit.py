@@ -11,6 +11,7 @@ from netferry.passes.layout.rules import spread
 from netferry.passes.layout.solve import Edit, Layout
 from netferry.pivot.nodes import LayerCall, Op, constant
 from netferry.pivot.program import Program
+from netferry.walking import Transformer
 
 
 def apply(program: Program, layout: Layout) -> Program:
@@ -25,7 +26,7 @@ def transposed(value: ast.expr, perm: Order) -> ast.expr:
     return Op("transpose", {"x": value}, {"perm": constant(tuple(perm))})
 
 
-class _Apply(ast.NodeTransformer):
+class _Apply(Transformer):
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
 
