@@ -24,6 +24,7 @@ from netferry.observe.run import Observation, observe
 from netferry.passes import caches, fold_padding, ranges, sizes, unit_axes, unused
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
+from netferry.passes.layout.edit import leading_reads
 from netferry.passes.layout.orders import between, is_identity
 from netferry.passes.layout.solve import Layout, solve
 from netferry.passes.lifting import lift
@@ -293,7 +294,8 @@ def migrate(
     clock = _Clock(progress)
     with clock.stage("passes", "laying out axes"):
         native = between(frameworks.get(reading.framework).channels_last, frameworks.get(to).channels_last)
-        found = solve(reading.observation.recording, keep_interface=layout == "source", native=native)
+        leading = leading_reads(reading.program)
+        found = solve(reading.observation.recording, keep_interface=layout == "source", leading=leading, native=native)
         program = reading.program.copy()
         unused.drop(program)
         if frameworks.get(to).traced:
@@ -304,12 +306,13 @@ def migrate(
             unit_axes.simplify(program)
             fold_padding.fold(program)
             program = lift(program)
-        promote(program)
+        promote(program, whole_to_real=frameworks.get(to).whole_to_real)
         ranges.mark(program)
     with clock.stage("write", "writing the target"):
         frontend, writing = frameworks.get(reading.framework).reading(), frameworks.get(to).writing()
         tracked = getattr(frontend, "tracked", False) and hasattr(writing, "places")
-        sites = set(reading.observation.recording.instantiated.values()) if tracked else None
+        recording = reading.observation.recording
+        sites = {*recording.instantiated.values(), *recording.constructed.values()} if tracked else None
         written = write(program, writing, sites)
     with clock.stage("weights", "mapping the weights"):
         placed = places(written, writing.places) if tracked else {}

@@ -20,6 +20,16 @@ LAYERS = {
     "groups": (keras.layers.Conv2D, (2, 9, 8, 6), {"filters": 9, "kernel_size": (3, 1), "groups": 3}),
     "sequence": (keras.layers.Conv1D, (2, 9, 6), {"filters": 12, "kernel_size": 3, "groups": 6, "strides": 2}),
     "volume": (keras.layers.Conv3D, (2, 5, 6, 7, 4), {"filters": 8, "kernel_size": 2, "groups": 4}),
+    "depthwise volume": (
+        keras.layers.Conv3D,
+        (2, 5, 9, 7, 70),
+        {"filters": 140, "kernel_size": 3, "groups": 70, "strides": (1, 2, 2), "padding": "same"},
+    ),
+    "shallow volume": (
+        keras.layers.Conv3D,
+        (2, 6, 5, 5, 4),
+        {"filters": 4, "kernel_size": (3, 2, 2), "groups": 4, "strides": 2},
+    ),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from netferry.migration import read
-from netferry.passes.layout.edit import apply
+from netferry.passes.layout.edit import apply, leading_reads
 from netferry.passes.layout.orders import Order
 from netferry.passes.layout.solve import Fold, solve
 
@@ -85,6 +85,15 @@ NETWORKS = {
         x = self.conv(x)
         return x / x.shape[1] + x.size(2) - x.size(-1)
         """,
+    "noise for images and tokens": """
+        conv = nn.Conv2d(3, 4, 3)
+
+        def noisy(v):
+            return v * torch.full([v.shape[0]] + [1] * (v.ndim - 1), 0.5)
+
+        x = noisy(self.conv(x))
+        return noisy(x.permute(0, 2, 3, 1).flatten(1, 2).unsqueeze(1))
+        """,
 }
 
 
@@ -115,7 +124,7 @@ def laid(name: str, *, keep: bool = False, input: str = "2x3x6x7") -> Laid:
         file.write_text("\n".join(lines) + "\n")
         reading = read(str(file), "Net", "Net()", [input])
     recording = reading.observation.recording
-    found = solve(recording, keep_interface=keep)
+    found = solve(recording, keep_interface=keep, leading=leading_reads(reading.program))
     text = str(apply(reading.program.copy(), found))
     forward = text[text.index("def forward") : text.index("op.network(")]
     output: Any = recording.outputs
@@ -179,6 +188,13 @@ def test_a_parameter_that_broadcasts_is_turned() -> None:
 def test_reads_of_sizes_are_renumbered() -> None:
     forward = laid("shapes").forward
     assert "op.shape(x)[-1] + op.size(x, axis=1) - op.size(x, axis=2)" in forward
+
+
+def test_axes_of_size_one_read_the_same_in_every_order() -> None:
+    made = laid("noise for images and tokens")
+    assert made.transposes == []
+    assert "op.shape(v)[0]" in made.forward
+    assert (made.input, made.output) == (LAST, (0, 1, 2, 3))
 
 
 def test_what_has_no_channels_is_left_alone() -> None:

@@ -30,6 +30,9 @@ class Framework:
     traced: bool = True
     """Whether calls are traced into graphs, so that they must not keep tensors for the next one."""
 
+    whole_to_real: bool = True
+    """Whether functions of real numbers (``sqrt``) take whole ones too."""
+
     def _load(self, module: str) -> Any:
         require(self.module, self.title, self.extra)
         return importlib.import_module(f"{__package__}.{self.package}.{module}")
@@ -62,13 +65,15 @@ _FRAMEWORKS = {
     "torch": Framework(
         "torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True, traced=False
     ),
-    "tensorflow": Framework("tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True),
+    "tensorflow": Framework(
+        "tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True, whole_to_real=False
+    ),
     "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
     "flax": Framework("flax", "Flax NNX", "flax", "flax", "flax", channels_last=True, explicit_sizes=True),
 }
 
 
-_SOURCES = (("torch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"))
+_SOURCES = (("flax", "flax"), ("torch", "torch"), ("tensorflow", "tensorflow"), ("keras", "keras"))
 """What a file imports, and what it is then written in; the first that fits decides."""
 
 

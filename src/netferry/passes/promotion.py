@@ -10,6 +10,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from netferry.ops import registry
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
@@ -23,17 +24,21 @@ _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-def promote(program: Program) -> Program:
-    """Insert the casts that the source's operators do by themselves."""
-    transformer = _Promote(program.facts)
+def promote(program: Program, *, whole_to_real: bool) -> Program:
+    """Insert the casts that the source's operators do by themselves.
+
+    ``whole_to_real`` tells whether the target's functions of real numbers take whole ones too.
+    """
+    transformer = _Promote(program.facts, whole_to_real=whole_to_real)
     for definition in program.definitions:
         definition.node = transformer.visit(definition.node)
     return program
 
 
 class _Promote(Transformer):
-    def __init__(self, facts: Any) -> None:
+    def __init__(self, facts: Any, *, whole_to_real: bool) -> None:
         self.facts = facts
+        self.whole_to_real = whole_to_real
 
     def _events(self, node: ast.AST) -> Sequence[Event]:
         found: Sequence[Event] = self.facts.by_node.get(getattr(node, "nf_id", -1), ())
@@ -66,6 +71,8 @@ class _Promote(Transformer):
 
     def visit_Op(self, node: Op) -> ast.AST:
         self.generic_visit(node)
+        if not self.whole_to_real and len(node.operands) == 1 and not node.layer:
+            self._real(node)
         if node.name not in _ARITHMETIC | _COMPARISONS:
             return node
         pair = node.operands[-2:]  # The condition of ``where`` is no operand of this kind.
@@ -74,6 +81,19 @@ class _Promote(Transformer):
         for keyword, dtype in zip(pair, wanted or (), strict=False):
             keyword.value = keyword.value if dtype is None else _cast(keyword.value, dtype)
         return node
+
+    def _real(self, node: Op) -> None:
+        """Give a function of real numbers a real one, where it makes one of a whole number."""
+        if node.name == "cast" or registry.get(node.name).layout != "elementwise":
+            return
+        types = {(_dtype(next(iter(e.args), None)), _dtype(e.result)) for e in _seen(node)}
+        given, result = types.pop() if len(types) == 1 else (None, None)
+        if result in _FLOATS and given not in (None, *_FLOATS) and "complex" not in str(given):
+            node.operands[0].value = _cast(node.operands[0].value, str(result))
+
+
+def _dtype(value: Any) -> str | None:
+    return value.dtype if isinstance(value, Tensor) else None
 
 
 def _seen(node: Op) -> Sequence[Event]:
@@ -111,4 +131,6 @@ def _common(one: str, other: str) -> str:
 
 
 def _cast(value: ast.expr, dtype: str) -> ast.expr:
+    if isinstance(value, Op) and value.name == "tensor" and value.attribute("dtype") is None:
+        return value.replace(attributes={"dtype": constant(dtype)})
     return Op("cast", {"x": value}, {"dtype": constant(dtype)})

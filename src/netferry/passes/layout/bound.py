@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netferry.ops import registry
@@ -79,6 +79,9 @@ def _constructions(recording: Any) -> dict[int, Event]:
     for event in recording.events:
         if event.instance is None and not isinstance(event.result, Tensor | tuple | list | int | float | None):
             found[id(event.result)] = event
+        base = recording.based.get(id(event.args[0])) if event.path.endswith(".__init__") and event.args else None
+        if base is not None and base[0] == event.node:
+            found[id(event.args[0])] = replace(event, path=base[2], args=event.args[1:])
     return found
 
 
@@ -123,6 +126,8 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
     if event.instance is not None:
         if not spelling.layer:
             return None
+        if made is not None and not _kinds_hold(spelling, made):
+            return None
         names = spelling.parsed_call.names
         operands = dict(zip(names, event.args, strict=False)) | dict(event.kwargs)
         operands = {_canonical(spelling, n): v for n, v in operands.items()}
@@ -166,6 +171,12 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
     return Use(
         op.name, op.layout, operands, attributes, event.result, event.node, inplace=spelling.inplace, event=event
     )
+
+
+def _kinds_hold(spelling: Spelling, made: Event) -> bool:
+    """Whether a layer was made with arguments of the kinds that its spelling asks for."""
+    given = dict(zip(spelling.parsed.names, made.args, strict=False)) | dict(made.kwargs)
+    return all(kind_holds(kind, given[name]) for name, kind in spelling.kinds.items() if name in given)
 
 
 def _canonical(spelling: Spelling, name: str) -> str:

@@ -11,7 +11,7 @@ from netferry.passes.layout.rules import spread
 from netferry.passes.layout.solve import Edit, Layout
 from netferry.pivot.nodes import LayerCall, Op, constant
 from netferry.pivot.program import Program
-from netferry.walking import Transformer
+from netferry.walking import Transformer, walk
 
 
 def apply(program: Program, layout: Layout) -> Program:
@@ -21,9 +21,30 @@ def apply(program: Program, layout: Layout) -> Program:
     return program
 
 
+def leading_reads(program: Program) -> set[int]:
+    """The reads of shapes of which only the size of the first axis is used: ``x.shape[0]``."""
+    return {
+        getattr(node.value, "nf_id", -1)
+        for definition in program.definitions
+        for node in walk(definition.node)
+        if isinstance(node, ast.Subscript) and isinstance(node.value, Op) and node.value.name == "shape"
+        if isinstance(node.slice, ast.Constant) and node.slice.value == 0
+    }
+
+
 def transposed(value: ast.expr, perm: Order) -> ast.expr:
     """``value`` with its axes permuted."""
     return Op("transpose", {"x": value}, {"perm": constant(tuple(perm))})
+
+
+def _met(value: ast.expr, edit: Edit, name: str) -> ast.expr:
+    """An operand with its axes where the others have them."""
+    if (perm := edit.convert.get(name)) is not None:
+        value = transposed(value, perm)
+    if (own := edit.align.get(name)) is None:
+        return value
+    axes: list[ast.expr] = [ast.Slice() if is_own else ast.Constant(None) for is_own in own]
+    return ast.Subscript(value, ast.Tuple(axes, ast.Load()), ast.Load())
 
 
 class _Apply(Transformer):
@@ -111,9 +132,8 @@ class _Apply(Transformer):
 
     def _convert(self, operands: list[ast.keyword], edit: Edit) -> None:
         for keyword in operands:
-            perm = edit.convert.get(keyword.arg or "")
-            if perm is not None:
-                keyword.value = transposed(keyword.value, perm)
+            if (keyword.arg or "") in edit.convert or (keyword.arg or "") in edit.align:
+                keyword.value = _met(keyword.value, edit, keyword.arg or "")
                 continue
             members = _members(edit.convert, keyword.arg or "")
             if members:
@@ -124,10 +144,7 @@ class _Apply(Transformer):
         self.generic_visit(node)
         if edit is None:
             return node
-        if "x" in edit.convert:
-            node.left = transposed(node.left, edit.convert["x"])
-        if "y" in edit.convert:
-            node.right = transposed(node.right, edit.convert["y"])
+        node.left, node.right = _met(node.left, edit, "x"), _met(node.right, edit, "y")
         return transposed(node, edit.result) if edit.result else node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
@@ -143,17 +160,14 @@ class _Apply(Transformer):
             )
         if edit is None:
             return node
-        if "x" in edit.convert:
-            node.left = transposed(node.left, edit.convert["x"])
-        if "y" in edit.convert:
-            node.comparators = [transposed(node.comparators[0], edit.convert["y"])]
+        node.left, node.comparators[0] = _met(node.left, edit, "x"), _met(node.comparators[0], edit, "y")
         return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
         edit = self._edit(node)
         self.generic_visit(node)
-        if edit is not None and "y" in edit.convert:
-            node.value = transposed(node.value, edit.convert["y"])
+        if edit is not None:
+            node.value = _met(node.value, edit, "y")
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:

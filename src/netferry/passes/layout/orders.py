@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 Order = tuple[int, ...]
 
@@ -16,6 +17,11 @@ Order = tuple[int, ...]
 def identity(rank: int) -> Order:
     """The source's own order."""
     return tuple(range(rank))
+
+
+def moves_units(shape: Sequence[Any], order: Order) -> bool:
+    """Whether axes in that order are as they were but for some of size one: the sizes read the same then."""
+    return all(shape[a] == 1 or a == i for i, a in enumerate(order)) and [shape[a] for a in order] == list(shape)
 
 
 def native(rank: int) -> Order:
@@ -64,6 +70,13 @@ def trailing(order: Order, rank: int) -> Order | None:
     if list(order[offset:]) != own:
         return None
     return tuple(axis - offset for axis in own)
+
+
+def aligned(order: Order, rank: int) -> tuple[Order, tuple[bool, ...]]:
+    """How a tensor of lower rank meets ``order``: its own axes' order, and which axes from there on are its own, not new."""
+    offset = len(order) - rank
+    start = min(i for i, axis in enumerate(order) if axis >= offset)
+    return tuple(a - offset for a in order[start:] if a >= offset), tuple(a >= offset for a in order[start:])
 
 
 @dataclass(frozen=True)

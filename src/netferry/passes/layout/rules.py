@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from netferry.ops.patterns import BadPattern, Pattern
 from netferry.passes.layout.bound import Use, tensors
 from netferry.passes.layout.orders import (
     Order,
+    aligned,
     carried,
-    conversion,
     factor,
     identity,
     is_identity,
-    reaches,
+    moves_units,
     trailing,
-    with_new,
     without,
 )
-from netferry.passes.layout.solve import Edit, Fold, Rule, Solver
+from netferry.passes.layout.reshaping import expand, insert, permutation, permute, reshape, squeeze, unsqueeze
+from netferry.passes.layout.solve import Edit, Rule, Solver
+from netferry.passes.layout.steps import axis_of, move_axes, moved_axis, opaque, produce, source_order
 from netferry.pivot.facts import Tensor
 
 # -- backward: wishes ------------------------------------------------------------------------------------------------
@@ -51,14 +53,14 @@ def desire(solver: Solver, use: Use) -> None:
                 solver.want(first, _backwards(first, out, wish))
         case "permute" | "swap":
             if wish is not None and isinstance(first, Tensor):
-                perm = _perm(use, len(first.shape))
+                perm = permutation(use, len(first.shape))
                 # Only hand on wishes that are natural for an operand; a permute can produce any order for free.
                 back = tuple(perm[a] for a in wish)
                 if back == solver.native(len(back)):
                     solver.want(first, back)
         case "unsqueeze":
             if wish is not None and isinstance(first, Tensor) and out is not None:
-                axis = _axis(use.attributes.get("axis", 0), len(out.shape))
+                axis = axis_of(use.attributes.get("axis", 0), len(out.shape))
                 solver.want(first, without(wish, [axis]))
         case "index":
             if (
@@ -98,46 +100,6 @@ def _backwards(before: Tensor, after: Tensor, wish: Order) -> Order | None:
 # -- forward: orders and edits ---------------------------------------------------------------------------------------
 
 
-def opaque(solver: Solver, use: Use) -> Edit:
-    """Needs the source's order and gives it."""
-    edit = Edit()
-    for name, operand in use.operands.items():
-        _source_order(solver, edit, name, operand)
-    first = next(iter(use.operands.values()), None)
-    inputs = {t.identity: t for o in use.operands.values() for t in tensors(o)}
-    for result in use.results:
-        if result.identity in inputs:
-            continue
-        _produce(solver, edit, use, result)
-    if isinstance(first, Tensor) and use.rule in ("shape", "size", "index"):
-        edit.order = identity(len(first.shape))
-    return edit
-
-
-def _source_order(solver: Solver, edit: Edit, name: str, operand: Any) -> None:
-    if isinstance(operand, Tensor):
-        solver.require(edit, name, operand, identity(len(operand.shape)))
-    elif isinstance(operand, list | tuple):
-        for i, member in enumerate(operand):
-            _source_order(solver, edit, f"{name}[{i}]", member)
-
-
-def _produce(solver: Solver, edit: Edit, use: Use, result: Tensor, order: Order | None = None) -> None:
-    """Give the result its order: the wished one at the cost of a transpose here, once, rather than at every reader."""
-    have = order or identity(len(result.shape))
-    wish = solver.desire(result)
-    if (
-        wish is not None
-        and wish != have
-        and len(use.results) == 1
-        and use.where not in solver.pinned
-        and use.rule != "setitem"
-    ):
-        edit.result = conversion(have, wish)
-        have = wish
-    solver.set(result, have)
-
-
 def elementwise(solver: Solver, use: Use) -> Edit:
     """All operands broadcast; the result has the common order."""
     edit = Edit()
@@ -175,13 +137,25 @@ def _common(solver: Solver, use: Use, result: Tensor) -> Order:
     else:
         candidate = have[0] if have else identity(rank)
     lower = [t for o in use.operands.values() for t in tensors(o) if 0 < len(t.shape) < rank and t.shape != (1,)]
-    if any(trailing(candidate, len(t.shape)) is None for t in lower):
+    away = [t for t in lower if trailing(candidate, len(t.shape)) is None]
+    # A vector of channels gets new axes, a nested operand has no place for them.
+    if away and (candidate != wish or any(len(t.shape) > 1 for t in away) or not _are_named(use, away)):
         return identity(rank)
     return candidate
 
 
+def _are_named(use: Use, found: Sequence[Tensor]) -> bool:
+    """Whether tensors are operands themselves, not members of lists, of what is one expression."""
+    named = {o.identity for o in use.operands.values() if isinstance(o, Tensor)}
+    return use.site is not None and all(t.identity in named for t in found)
+
+
 def _broadcast(solver: Solver, edit: Edit, name: str, value: Any, order: Order) -> None:
-    if not isinstance(value, Tensor) or (len(value.shape) < 2 and len(value.shape) != len(order)):
+    if not isinstance(value, Tensor):
+        return
+    if len(value.shape) == 1 < len(order) and value.shape != (1,) and trailing(order, 1) is None:
+        edit.align[name] = aligned(order, 1)[1]
+    if len(value.shape) < 2 and len(value.shape) != len(order):
         return
     needed = order if len(value.shape) == len(order) else trailing(order, len(value.shape))
     if needed is not None:
@@ -196,7 +170,7 @@ def channels(solver: Solver, use: Use) -> Edit:
         return opaque(solver, use)
     solver.require(edit, name, first, solver.native(len(first.shape)))
     for other, operand in list(use.operands.items())[1:]:
-        _source_order(solver, edit, other, operand)
+        source_order(solver, edit, other, operand)
     for result in use.results:
         solver.set(result, solver.native(len(result.shape)))
     return edit
@@ -215,21 +189,11 @@ def last(solver: Solver, use: Use) -> Edit:
         order = identity(len(order))
         solver.require(edit, name, first, order)
     for other, operand in list(use.operands.items())[1:]:
-        _source_order(solver, edit, other, operand)
+        source_order(solver, edit, other, operand)
     for result in use.results:
         if len(result.shape) == len(order):
-            _produce(solver, edit, use, result, order)
+            produce(solver, edit, use, result, order)
     return edit
-
-
-def _axis(axis: Any, rank: int) -> int:
-    return int(axis) % rank if rank else 0
-
-
-def _moved_axis(order: Order, axis: int) -> int:
-    """Where a source axis is stored; the last one is written -1 as people do."""
-    position = order.index(axis)
-    return -1 if position == len(order) - 1 and position != axis else position
 
 
 def along(solver: Solver, use: Use) -> Edit:
@@ -239,26 +203,15 @@ def along(solver: Solver, use: Use) -> Edit:
         return opaque(solver, use)
     order, rank = solver.order(first), len(first.shape)
     edit = Edit()
-    _move_axes(edit, use, order, rank)
+    move_axes(edit, use, order, rank)
     for name, operand in list(use.operands.items())[1:]:
         if isinstance(operand, Tensor) and len(operand.shape) == rank:
             solver.require(edit, name, operand, order)
         else:
-            _source_order(solver, edit, name, operand)
+            source_order(solver, edit, name, operand)
     for result in use.results:
         solver.set(result, order if len(result.shape) == rank else identity(len(result.shape)))
     return edit
-
-
-def _move_axes(edit: Edit, use: Use, order: Order, rank: int) -> None:
-    if is_identity(order):
-        return
-    for name in ("axis", "axes"):
-        value = use.attributes.get(name)
-        if isinstance(value, int):
-            edit.attributes[name] = _moved_axis(order, _axis(value, rank))
-        elif isinstance(value, list | tuple):
-            edit.attributes[name] = tuple(order.index(_axis(v, rank)) for v in value)
 
 
 def pad(solver: Solver, use: Use) -> Edit:
@@ -290,14 +243,14 @@ def reduce(solver: Solver, use: Use) -> Edit:
         return opaque(solver, use)
     order, rank = solver.order(first), len(first.shape)
     edit = Edit()
-    _move_axes(edit, use, order, rank)
+    move_axes(edit, use, order, rank)
     if isinstance(edit.attributes.get("axes"), tuple):
         edit.attributes["axes"] = tuple(sorted(edit.attributes["axes"]))
     axes = use.attributes.get("axis", use.attributes.get("axes"))
     gone = (
         list(range(rank))
         if axes is None
-        else [_axis(a, rank) for a in (axes if isinstance(axes, list | tuple) else [axes])]
+        else [axis_of(a, rank) for a in (axes if isinstance(axes, list | tuple) else [axes])]
     )
     for result in use.results:
         size = len(result.shape)
@@ -323,7 +276,7 @@ def concat(solver: Solver, use: Use) -> Edit:
         listed = operand if isinstance(operand, list | tuple) else [operand]
         for i, member in enumerate(listed):
             solver.require(edit, f"{name}[{i}]", member, order)
-    _move_axes(edit, use, order, rank)
+    move_axes(edit, use, order, rank)
     solver.set(use.results[0], order)
     return edit
 
@@ -339,50 +292,7 @@ def stack(solver: Solver, use: Use) -> Edit:
         listed = operand if isinstance(operand, list | tuple) else [operand]
         for i, member in enumerate(listed):
             solver.require(edit, f"{name}[{i}]", member, order)
-    _insert(solver, use, edit, order)
-    return edit
-
-
-def _insert(solver: Solver, use: Use, edit: Edit, order: Order) -> None:
-    """A new axis: where readers wish it, else where the source has it."""
-    result = use.results[0]
-    rank = len(result.shape)
-    axis = _axis(use.attributes.get("axis", 0), rank)
-    wish = solver.desire(result)
-    if wish is not None and without(wish, [axis]) == order:
-        position = wish.index(axis)
-    elif is_identity(order):
-        position = axis
-    else:
-        # Behind the axis that precedes it in the source, or in front of the one that follows.
-        position = order.index(axis - 1) + 1 if axis and axis - 1 in order else order.index(axis)
-    if position != axis:
-        edit.attributes["axis"] = -1 if position == rank - 1 else position
-    solver.set(result, with_new(order, axis, position))
-
-
-def unsqueeze(solver: Solver, use: Use) -> Edit:
-    """Inserts an axis of size one."""
-    first = next(iter(use.operands.values()))
-    if not isinstance(first, Tensor) or not use.results or not isinstance(use.attributes.get("axis"), int):
-        return opaque(solver, use)
-    edit = Edit()
-    _insert(solver, use, edit, solver.order(first))
-    return edit
-
-
-def squeeze(solver: Solver, use: Use) -> Edit:
-    """Removes axes of size one."""
-    first = next(iter(use.operands.values()))
-    if not isinstance(first, Tensor) or not use.results:
-        return opaque(solver, use)
-    order, rank = solver.order(first), len(first.shape)
-    edit = Edit()
-    _move_axes(edit, use, order, rank)
-    given = use.attributes.get("axis", use.attributes.get("axes"))
-    axes = range(rank) if given is None else given if isinstance(given, list | tuple) else [given]
-    gone = [_axis(a, rank) for a in axes if first.shape[_axis(a, rank)] == 1]
-    solver.set(use.results[0], without(order, gone))
+    insert(solver, use, edit, order)
     return edit
 
 
@@ -393,144 +303,10 @@ def split(solver: Solver, use: Use) -> Edit:
         return opaque(solver, use)
     order, rank = solver.order(first), len(first.shape)
     edit = Edit()
-    _move_axes(edit, use, order, rank)
-    axis = _axis(use.attributes.get("axis", 0), rank)
+    move_axes(edit, use, order, rank)
+    axis = axis_of(use.attributes.get("axis", 0), rank)
     for result in use.results:
         solver.set(result, order if len(result.shape) == rank else without(order, [axis]))
-    return edit
-
-
-def _perm(use: Use, rank: int) -> Order:
-    if use.rule == "swap":
-        found = list(range(rank))
-        a = use.attributes.get("axis1", -2)
-        b = use.attributes.get("axis2", -1)
-        a, b = _axis(-2 if a is None else a, rank), _axis(-1 if b is None else b, rank)
-        if rank >= 2:
-            found[a], found[b] = found[b], found[a]
-        return tuple(found)
-    perm = use.attributes.get("perm")
-    if not isinstance(perm, list | tuple):
-        return tuple(reversed(range(rank)))
-    return tuple(_axis(p, rank) for p in perm)
-
-
-def permute(solver: Solver, use: Use) -> Edit:
-    """Renumbers axes: often the whole transpose disappears in the target's order."""
-    first = next(iter(use.operands.values()))
-    if not isinstance(first, Tensor) or not use.results:
-        return opaque(solver, use)
-    result = use.results[0]
-    have, perm = solver.order(first), _perm(use, len(first.shape))
-    want = solver.desire(result) or identity(len(perm))
-    if use.where in solver.pinned:
-        want = identity(len(perm))
-    needed = tuple(have.index(perm[axis]) for axis in want)
-    edit = Edit()
-    solver.set(result, want)
-    display = next(iter(use.event.origins.values()), None) if use.event is not None else None
-    if display is not None and use.where not in solver.pinned:
-        solver.rewrite(use, display, needed)
-    elif is_identity(needed):
-        edit.drop = True
-    elif needed != perm:
-        edit.rename = "transpose"
-        edit.attributes["perm"] = needed
-    return edit
-
-
-def reshape(solver: Solver, use: Use) -> Edit:
-    """Regroups elements: without a transpose where the groups lie together in the target's order."""
-    name, first = next(iter(use.operands.items()))
-    if not isinstance(first, Tensor) or not use.results:
-        return opaque(solver, use)
-    result = use.results[0]
-    edit = Edit()
-    have = solver.order(first)
-    if first.identity in solver.layout.folds and result.shape != first.shape:
-        solver.conflicts.add(use.where)
-    factors = factor(first.shape, result.shape)
-    want = _reached(solver, factors, have, result)
-    if want is None and _fold(solver, use, edit, first, result, have):
-        return edit
-    if want is None:
-        solver.require(edit, name, first, identity(len(have)))
-        have = identity(len(have))
-        want = _reached(solver, factors, have, result) or identity(len(result.shape))
-        if not is_identity(want) and not (factors and reaches(factors, have, want)):
-            want = identity(len(result.shape))
-    _write_shape(edit, use, first, result, have, want)
-    _produce(solver, edit, use, result, want)
-    return edit
-
-
-def _reached(solver: Solver, factors: Any, have: Order, result: Tensor) -> Order | None:
-    if factors is None:
-        return identity(len(result.shape)) if is_identity(have) else None
-    wish = solver.desire(result)
-    for candidate in (wish, identity(len(result.shape)), carried(factors, have)):
-        if candidate is not None and reaches(factors, have, candidate):
-            return candidate
-    return None
-
-
-def _write_shape(edit: Edit, use: Use, first: Tensor, result: Tensor, have: Order, want: Order) -> None:
-    if use.rule == "flatten":
-        start = _axis(use.attributes.get("start_axis", 0), len(first.shape))
-        end = _axis(use.attributes.get("end_axis", -1), len(first.shape))
-        if is_identity(have):
-            return
-        positions = sorted(have.index(a) for a in range(start, end + 1))
-        # The merged axis may have other ones of size one between: a reshape by sizes says it best.
-        if positions == list(range(positions[0], positions[0] + len(positions))):
-            if (positions[0], positions[-1]) != (start, end):
-                edit.attributes["start_axis"] = positions[0]
-                edit.attributes["end_axis"] = positions[-1]
-        else:
-            edit.rename = "reshape"
-            edit.attributes["shape"] = tuple(result.shape[a] if a else -1 for a in want)
-    elif not is_identity(want):
-        edit.reorder["shape"] = want
-
-
-def _fold(solver: Solver, use: Use, edit: Edit, first: Tensor, result: Tensor, have: Order) -> bool:
-    """Flatten in the target's order and let the next layer's weights follow."""
-    rank = len(result.shape)
-    if rank != 2 or len(first.shape) < 3 or first.shape[0] != result.shape[0] or have[0] != 0:
-        return False
-    if not solver.may_fold(result):
-        return False
-    order = tuple(a - 1 for a in have[1:])
-    solver.layout.folds[result.identity] = Fold(1, tuple(first.shape[1:]), order)
-    solver.set(result, identity(2))
-    edit.fold = True
-    return True
-
-
-def expand(solver: Solver, use: Use) -> Edit:
-    """Repeats axes of size one; the sizes are given for every axis."""
-    name, first = next(iter(use.operands.items()))
-    if not isinstance(first, Tensor) or not use.results:
-        return opaque(solver, use)
-    result = use.results[0]
-    order = solver.order(first)
-    edit = Edit()
-    if len(first.shape) != len(result.shape):
-        wish = solver.desire(result)
-        if wish is not None and trailing(wish, len(first.shape)) == order:
-            edit.reorder["shape"] = wish
-            solver.set(result, wish)
-            return edit
-        solver.require(edit, name, first, identity(len(order)))
-        _produce(solver, edit, use, result)
-        return edit
-    if not is_identity(order):
-        edit.reorder["shape"] = order
-        edit.reorder["repeats"] = order
-    for other, operand in list(use.operands.items())[1:]:
-        if isinstance(operand, Tensor):
-            solver.require(edit, other, operand, order)
-    solver.set(result, order)
     return edit
 
 
@@ -542,10 +318,11 @@ def create(solver: Solver, use: Use) -> Edit:
         wish = solver.desire(result)
         shape = use.attributes.get("shape")
         if wish is not None and isinstance(shape, list | tuple) and len(shape) == len(wish) and len(use.results) == 1:
-            edit.reorder["shape"] = wish
+            if not moves_units(shape, wish):
+                edit.reorder["shape"] = wish
             solver.set(result, wish)
         else:
-            _produce(solver, edit, use, result)
+            produce(solver, edit, use, result)
     return edit
 
 
@@ -554,10 +331,13 @@ def like(solver: Solver, use: Use) -> Edit:
     first = next(iter(use.operands.values()), None)
     edit = Edit()
     if isinstance(first, Tensor):
-        edit.order = solver.order(first)
+        order = solver.order(first)
+        if use.where[1] in solver.leading and order[:1] == (0,):
+            return edit
+        edit.order = order
         axis = use.attributes.get("axis")
         if isinstance(axis, int) and not is_identity(edit.order):
-            edit.attributes["axis"] = _moved_axis(edit.order, _axis(axis, len(first.shape)))
+            edit.attributes["axis"] = moved_axis(edit.order, axis_of(axis, len(first.shape)))
     return edit
 
 
@@ -628,9 +408,9 @@ def matmul(solver: Solver, use: Use) -> Edit:
     """Works on the last two axes; the result may be wished otherwise."""
     edit = Edit()
     for name, operand in use.operands.items():
-        _source_order(solver, edit, name, operand)
+        source_order(solver, edit, name, operand)
     for result in use.results:
-        _produce(solver, edit, use, result)
+        produce(solver, edit, use, result)
     return edit
 
 

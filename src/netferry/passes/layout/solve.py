@@ -8,12 +8,12 @@ site is pinned to the source's order and the sweeps run again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.passes.layout.bound import Use, tensors, uses
-from netferry.passes.layout.orders import Order, conversion, identity, is_identity, native
+from netferry.passes.layout.orders import Order, conversion, identity, is_identity, moves_units, native
 from netferry.pivot.facts import Tensor
 
 _ROUNDS = 25
@@ -35,6 +35,7 @@ class Edit:
         rename: the op to write instead.
         drop: the op has become the identity on its first operand.
         order: the order of the first operand, for reads of shapes and indices.
+        align: operand name -> which axes are its own, and which new, so that it meets the others.
         fold: whether a flatten keeps the target's order (the next layer's weights are rearranged).
     """
 
@@ -46,6 +47,7 @@ class Edit:
     drop: bool = False
     order: Order | None = None
     axes: dict[str, tuple[Order, int]] = field(default_factory=dict)
+    align: dict[str, tuple[bool, ...]] = field(default_factory=dict)
     fold: bool = False
 
     @property
@@ -53,12 +55,15 @@ class Edit:
         """Whether the site stays as it is."""
         plain = self.order is None or is_identity(self.order)
         return (
-            not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop) and plain
+            not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop or self.align)
+            and plain
         )
 
     def key(self) -> str:
         """Equal for edits that can share one site."""
-        return repr((self.convert, self.attributes, self.reorder, self.result, self.rename, self.drop, self.order))
+        return repr(
+            (self.convert, self.attributes, self.reorder, self.result, self.rename, self.drop, self.order, self.align)
+        )
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,7 @@ class Solver:
     def __init__(
         self, found: Sequence[Use], inputs: Sequence[Tensor], outputs: Sequence[Tensor], pinned: set[tuple[str, int]],
         wishes: Mapping[int, Order], habits: Mapping[Habit, Order], *, keep_interface: bool,
+        leading: Collection[int] = (),
         native: Callable[[int], Order] = native,
     ) -> None:  # fmt: skip
         self.native = native
@@ -110,6 +116,7 @@ class Solver:
         self.wishes: dict[int, Order] = {}
         self.foldable: dict[int, bool] = {}
         self.keep_interface = keep_interface
+        self.leading = leading
         self.conflicts: set[tuple[str, int]] = set()
         self.free: set[int] = set()
 
@@ -192,7 +199,9 @@ class Solver:
         if have != order and len(have) == len(order):
             if value.identity in self.free and value.identity not in self.desires:
                 self.wishes[value.identity] = order
-            edit.convert[name] = conversion(have, order)
+            change = conversion(have, order)
+            if not moves_units([value.shape[a] for a in have], change):
+                edit.convert[name] = change
 
     def _foldable(self, use: Use) -> None:
         """Whether each operand may arrive with a flattened axis in the target's sequence."""
@@ -217,10 +226,14 @@ class Solver:
         return value.identity not in self.outputs and self.foldable.get(value.identity, False)
 
 
-def solve(recording: Any, *, keep_interface: bool = False, native: Callable[[int], Order] = native) -> Layout:
+def solve(
+    recording: Any, *, keep_interface: bool = False, leading: Collection[int] = (),
+    native: Callable[[int], Order] = native,
+) -> Layout:  # fmt: skip
     """The layout of a recorded run; ``native`` gives the order that the target's convolutions want.
 
-    ``keep_interface`` leaves the network's own inputs and outputs as they are.
+    ``keep_interface`` leaves the network's own inputs and outputs as they are; ``leading`` are the reads of shapes of
+    which only the first size is used.
     """
     found = list(uses(recording))
     inputs = list(recording.inputs)
@@ -230,7 +243,17 @@ def solve(recording: Any, *, keep_interface: bool = False, native: Callable[[int
     habits: dict[Habit, Order] = {}
     solver: Solver
     for _ in range(_ROUNDS):
-        solver = Solver(found, inputs, outputs, pinned, wishes, habits, keep_interface=keep_interface, native=native)
+        solver = Solver(
+            found,
+            inputs,
+            outputs,
+            pinned,
+            wishes,
+            habits,
+            keep_interface=keep_interface,
+            leading=leading,
+            native=native,
+        )
         solver.run()
         new: dict[Any, Order] = {k: v for k, v in solver.wishes.items() if k not in wishes}
         fresh = solver.conflicts - pinned
