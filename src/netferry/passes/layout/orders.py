@@ -24,6 +24,11 @@ def moves_units(shape: Sequence[Any], order: Order) -> bool:
     return all(shape[a] == 1 or a == i for i, a in enumerate(order)) and [shape[a] for a in order] == list(shape)
 
 
+def alike(shape: Sequence[Any], one: Order, other: Order) -> bool:
+    """Whether two orders differ in the places of axes of size one alone."""
+    return len(one) == len(other) and [a for a in one if shape[a] != 1] == [a for a in other if shape[a] != 1]
+
+
 def native(rank: int) -> Order:
     """Channels last, batch first."""
     return (0, *range(2, rank), 1) if rank > 2 else identity(rank)

@@ -114,13 +114,13 @@ def reshape(solver: Solver, use: Use) -> Edit:
     if first.identity in solver.layout.folds and result.shape != first.shape:
         solver.conflicts.add(use.where)
     factors = factor(first.shape, result.shape)
-    want = _reached(solver, factors, have, result)
+    want = _reached(solver, use, factors, have, result)
     if want is None and _fold(solver, use, edit, first, result, have):
         return edit
     if want is None:
         solver.require(edit, name, first, identity(len(have)))
         have = identity(len(have))
-        want = _reached(solver, factors, have, result) or identity(len(result.shape))
+        want = _reached(solver, use, factors, have, result) or identity(len(result.shape))
         if not is_identity(want) and not (factors and reaches(factors, have, want)):
             want = identity(len(result.shape))
     _write_shape(edit, use, first, result, have, want)
@@ -128,12 +128,14 @@ def reshape(solver: Solver, use: Use) -> Edit:
     return edit
 
 
-def _reached(solver: Solver, factors: Any, have: Order, result: Tensor) -> Order | None:
+def _reached(solver: Solver, use: Use, factors: Any, have: Order, result: Tensor) -> Order | None:
     if factors is None:
         return identity(len(result.shape)) if is_identity(have) else None
     wish = solver.desire(result)
     for candidate in (wish, identity(len(result.shape)), carried(factors, have)):
         if candidate is not None and reaches(factors, have, candidate):
+            if wish is None and all(factors.after[1:]):
+                solver.carried.setdefault((use.where, len(candidate)), set()).add(candidate)
             return candidate
     return None
 

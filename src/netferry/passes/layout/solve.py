@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.passes.layout.bound import Use, tensors, uses
-from netferry.passes.layout.orders import Order, conversion, identity, is_identity, moves_units, native
+from netferry.passes.layout.orders import Order, alike, conversion, identity, is_identity, moves_units, native
 from netferry.pivot.facts import Tensor
 
 _ROUNDS = 25
@@ -55,7 +55,9 @@ class Edit:
         """Whether the site stays as it is."""
         plain = self.order is None or is_identity(self.order)
         return (
-            not (self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop or self.align)
+            not (
+                self.convert or self.attributes or self.reorder or self.result or self.rename or self.drop or self.align
+            )
             and plain
         )
 
@@ -119,6 +121,7 @@ class Solver:
         self.leading = leading
         self.conflicts: set[tuple[str, int]] = set()
         self.free: set[int] = set()
+        self.carried: dict[Habit, set[Order]] = {}
 
     def run(self) -> None:
         """Both sweeps."""
@@ -137,22 +140,33 @@ class Solver:
             self._apply(use, rules.RULES.get(use.rule, rules.opaque), rules.opaque)
 
     def _follow_habit(self, use: Use) -> None:
-        """Where nobody cares about a result, it is laid as the other results of the same site are wished."""
+        """Where nobody cares about a result, or only about where its axes of size one lie, it is laid as the others of its site."""
         if use.event is not None and use.event.origins:
             return  # What such a site does is said elsewhere, differently for each of its uses.
         for result in use.results:
-            if result.identity not in self.desires and use.where not in self.pinned:
-                self.want(result, self.habits.get((use.where, len(result.shape))))
+            habit = self.habits.get((use.where, len(result.shape)))
+            if habit is None or use.where in self.pinned:
+                continue
+            wish = self.desires.get(result.identity)
+            if wish is None or alike(result.shape, wish, habit):
+                self.want(result, habit)
 
     def habits_of_sites(self) -> dict[Habit, Order]:
-        """What the readers of each site's results wish, where they agree."""
+        """What the readers of each site's results wish, where they agree.
+
+        Where they wish nothing and a site's uses do not agree: the order that a reshape leaves its results in, as far as
+        no axis of size one leaves it open.
+        """
         seen: dict[Habit, set[Order]] = {}
+        vague: dict[Habit, set[Order]] = {}
         for use in self.found:
             for result in use.results:
                 wish = self.desire(result)
-                if wish is not None:
-                    seen.setdefault((use.where, len(result.shape)), set()).add(wish)
-        return {key: wishes.pop() for key, wishes in seen.items() if len(wishes) == 1}
+                if wish is not None and not moves_units(result.shape, wish):
+                    wishes = vague if 1 in result.shape[1:] else seen
+                    wishes.setdefault((use.where, len(result.shape)), set()).add(wish)
+        unsure = {k: v for k, v in self.carried.items() if k not in seen and k[0] in self.conflicts}
+        return {key: min(orders) for key, orders in (vague | unsure | seen).items() if len(orders) == 1}
 
     def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
         edit = (opaque if use.where in self.pinned else rule)(self, use)
