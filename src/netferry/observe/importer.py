@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from netferry.observe.instrument import RECORDER, instrument
+from netferry.ops.carried import mark, recognised
 
 if TYPE_CHECKING:
     from netferry.observe.recorder import Recorder
@@ -74,8 +75,12 @@ def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, record
     """Run the instrumented ``tree`` of ``file`` as ``module``."""
     module.__dict__[RECORDER] = recorder
     module.__file__ = str(file.path)
-    code = compile(instrument(tree), str(file.path), "exec", dont_inherit=True)
+    known = recognised(file.tree, recorder.probe.name)
+    defined = {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    known = {name: path for name, path in known.items() if name in defined}
+    code = compile(instrument(tree, known), str(file.path), "exec", dont_inherit=True)
     exec(code, module.__dict__)  # noqa: S102 - running the user's code is the observation
+    mark(module.__dict__, known)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ recorder on the way, so that ``super()``, ``locals()`` and code that reads its c
 from __future__ import annotations
 
 import ast
+from collections.abc import Collection
 from typing import Any
 
 from netferry.collecting import paused
@@ -18,9 +19,16 @@ _UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isin
 
 
 @paused()
-def instrument(tree: ast.Module) -> ast.Module:
-    """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`."""
-    made: ast.Module = _Instrument().visit(_copied(tree))
+def instrument(tree: ast.Module, silent: Collection[str] = ()) -> ast.Module:
+    """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`.
+
+    The definitions named in ``silent`` do not tell what happens within them.
+    """
+    made = _copied(tree)
+    visitor = _Instrument()
+    for index, statement in enumerate(made.body):
+        if getattr(statement, "name", None) not in silent:
+            made.body[index] = visitor.visit(statement)
     return ast.fix_missing_locations(made)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,8 @@ _UNARY: Mapping[str, Callable[[Any], Any]] = {
 class Probe(Protocol):
     """What the recorder asks of a framework."""
 
+    name: str
+
     def is_tensor(self, value: Any) -> bool:
         """Whether ``value`` is a tensor of this framework."""
 
@@ -57,6 +60,9 @@ class Probe(Protocol):
 
     def is_module(self, value: Any) -> bool:
         """Whether a value is a network or layer instance."""
+
+    def array(self, value: Any) -> Any:
+        """What stands for a tensor: for a variable, the tensor that it holds, where these are two."""
 
 
 @dataclass(slots=True)
@@ -93,6 +99,8 @@ class Recording:
     """Instance of a class of the user's -> the node that made it."""
     chains: dict[int, tuple[Link, ...]] = field(default_factory=dict)
     """Instance -> the calls within which it was made, outermost first, the one that made it last."""
+    based: dict[int, tuple[int, tuple[Link, ...], str]] = field(default_factory=dict)
+    """Instance of a class that extends a stock layer -> the call of that layer's constructor, those around it, its path."""
     within: dict[int, list[tuple[Link, ...]]] = field(default_factory=dict)
     """Node of a number read from a name or a sequence -> the calls within which it was, each time."""
     given: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -210,6 +218,7 @@ class Recorder:
             self._alive.append(value)
         if layer is not None or id(value) in recording.instantiated:
             recording.chains[id(value)] = tuple(self._link(f) for f in (*self._stack, frame))
+        self._started(frame)
         path = self.probe.layer_path(frame.function)
         found = self.probe.inherited(frame.function) if path is None else (path, frame.function)
         if found is not None:
@@ -220,10 +229,22 @@ class Recorder:
             self._numbers(frame, value)
             return
         receiver = getattr(frame.function, "__self__", None)
-        args = tuple(frame.args)
+        args, kwargs = tuple(frame.args), frame.kwargs
+        if isinstance(frame.function, functools.partial):
+            args, kwargs = (*frame.function.args, *args), {**frame.function.keywords, **kwargs}
         if receiver is not None and not isinstance(receiver, type) and not hasattr(receiver, "__spec__"):
             args = (receiver, *args)
-        self.event(frame.node, path, args, frame.kwargs, value)
+        self.event(frame.node, path, args, kwargs, value)
+
+    def _started(self, frame: _Frame) -> None:
+        """Remember where a stock layer's constructor was called for an instance of a class that extends it."""
+        owner = getattr(frame.function, "__self__", None)
+        if getattr(frame.function, "__name__", "") != "__init__" or owner is None or isinstance(owner, type):
+            return
+        path = self.probe.layer_path(owner)
+        if path is not None:
+            chain = tuple(self._link(f) for f in (*self._stack, frame))
+            self.recording.based.setdefault(id(owner), (frame.node, chain, path))
 
     def _numbers(self, frame: _Frame, value: Any) -> None:
         """Remember the numbers that a function of the user's was given."""
@@ -381,7 +402,7 @@ class Recorder:
     def facts(self, value: Any) -> Any:
         """``value`` with every tensor in it replaced by its facts."""
         if self.probe.is_tensor(value):
-            return self._tensor(value)
+            return self._tensor(self.probe.array(value))
         if type(value) in (list, tuple):
             return type(value)(self.facts(v) for v in value)
         if isinstance(value, tuple) and hasattr(value, "_fields"):

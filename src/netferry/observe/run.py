@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import types
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,12 @@ class Frontend(Probe, Protocol):
 
     def initial(self, namespace: dict[str, Any], prelude: str) -> None:
         """Names that ``prelude`` defines."""
+
+    def shaped(self, run: Callable[[], None]) -> None:
+        """Do what builds and calls a network, where shapes alone need a function to be computed in."""
+
+    def call(self, network: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a network in the mode that was set."""
 
 
 @dataclass
@@ -126,11 +133,15 @@ def _observe(
         frontend.inside_containers(recorder),
         loading(project, recorder, watched, whole=whole) as failed,
     ):
-        module = _build(project, frontend, recorder, entry, site, prelude)
-        network = module.__dict__[NETWORK]
-        recorder.recording.network = network
-        if whole or not failed:
-            _forward(project, frontend, recorder, network, specs)
+        module = _load(project, frontend, _wanted(entry, site), recorder, prelude)
+
+        def run() -> None:
+            network = _construct(project, frontend, recorder, module, site)
+            recorder.recording.network = network
+            if whole or not failed:
+                _forward(project, frontend, recorder, network, specs)
+
+        frontend.shaped(run)
         modules = {n: m for n, m in sys.modules.items() if project.owns(n)} | {project.main.module: module}
     if failed and not whole:  # Registries in modules that are not watched know the names already.
         return _observe(project, frontend, entry, call, specs, prelude, watched, real=real, whole=True)
@@ -145,21 +156,26 @@ def built(
     """The network, built but not yet called and not recorded; to be used inside the context."""
     recorder = Recorder(frontend)
     recorder.active = False
+    site = call_site(call)
     with frontend.abstract(real=real), loading(project, recorder, {project.main.module}):
-        yield _build(project, frontend, recorder, entry, call_site(call), prelude).__dict__[NETWORK]
+        module = _load(project, frontend, _wanted(entry, site), recorder, prelude)
+        yield _construct(project, frontend, recorder, module, site)
 
 
-def _build(
-    project: Project, frontend: Frontend, recorder: Recorder, entry: str, site: CallSite, prelude: str
-) -> types.ModuleType:
-    """The main module with the network built in it."""
-    wanted = {entry.split(".")[0]} | names_in(site.tree)
-    module = _load(project, frontend, wanted, recorder, prelude)
+def _wanted(entry: str, site: CallSite) -> set[str]:
+    """The names of the main module that building the network needs."""
+    return {entry.split(".")[0]} | names_in(site.tree)
+
+
+def _construct(
+    project: Project, frontend: Frontend, recorder: Recorder, module: types.ModuleType, site: CallSite
+) -> Any:
+    """The network, built in the main module."""
     try:
         execute(project.main, site.tree, module, recorder)
     except Exception as error:
         raise _raised("NF020", f"building {site.text} raises", project, error) from error
-    return module
+    return module.__dict__[NETWORK]
 
 
 def _load(
@@ -194,13 +210,13 @@ def _forward(
     recording.inputs = list(_flatten(recorder.facts([args, kwargs])))
     frontend.set_training(network, False)
     try:
-        recording.outputs = recorder.facts(network(*args, **kwargs))
+        recording.outputs = recorder.facts(frontend.call(network, args, kwargs))
     except Exception as error:
         raise _raised("NF021", "calling the network raises", project, error) from error
     kept = (recording.outputs, recording.inputs)
     frontend.set_training(network, True)
     try:  # What only training reaches is worth seeing, but must not fail the migration: tiny batches may not allow it.
-        network(*args, **kwargs)
+        frontend.call(network, args, kwargs)
     except Exception:  # noqa: BLE001
         recording.failure = None
     recording.outputs, recording.inputs = kept
@@ -218,6 +234,16 @@ def _flatten(value: Any) -> Iterable[Tensor]:
             yield from _flatten(item)
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of an error's message that says why; some frameworks put a frame of their own around it."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith("Exception encountered when calling")]
+    return next(iter(said), "")
+
+
 def _raised(code: str, what: str, project: Project, error: BaseException) -> NetferryError:
     """The error of the user's code with the innermost place in the project's own files."""
     place = None
@@ -228,11 +254,7 @@ def _raised(code: str, what: str, project: Project, error: BaseException) -> Net
             if str(file.path) == name:
                 place = (file, trace.tb_lineno)
         trace = trace.tb_next
-    message = (
-        f"{what} {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}".rstrip(
-            ": "
-        )
-    )
+    message = f"{what} {type(error).__name__}: {_reason(error)}".rstrip(": ")
     hint = f"Install {error.name}, or remove its import." if isinstance(error, ModuleNotFoundError) else ""
     if place is None:
         return failure(code, message, file=project.main.path, hint=hint)

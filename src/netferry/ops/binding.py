@@ -25,6 +25,10 @@ class Bound:
     attributes: dict[str, ast.expr]
 
 
+_WINDOWS = frozenset({"kernel_size", "stride", "dilation"})
+"""Attributes that are a number for each axis, or one for all."""
+
+
 def bind(
     op: OpDef,
     spelling: Spelling,
@@ -61,7 +65,7 @@ def bind(
                 raise CannotBind(f"argument {parameter.name!r} is missing")
             if partial or parameter.default in (REQUIRED, INFERRED):
                 continue
-            value = constant(parameter.default)
+            value = constant(_in_short(conversion.attribute, parameter.default))
         name = conversion.attribute
         if name in operand_names:
             if not (isinstance(value, ast.Constant) and value.value is None):
@@ -77,6 +81,13 @@ def bind(
         if not _is_default(op, name, constant(implied)):
             bound.attributes[name] = constant(implied)
     return bound
+
+
+def _in_short(name: str, default: Any) -> Any:
+    """The default of a window as one number where it is the same along every axis, as people write it."""
+    if name in _WINDOWS and isinstance(default, tuple) and len(set(default)) == 1:
+        return default[0]
+    return default
 
 
 def _renamed(spelling: Spelling, keywords: Sequence[ast.keyword]) -> list[ast.keyword]:
@@ -149,6 +160,10 @@ def kind_holds(kind: str, value: Any) -> bool:
             return isinstance(value, bool)
         case "sequence":
             return isinstance(value, list | tuple)
+        case "axes1":
+            return kind_holds("int", value) or (isinstance(value, list | tuple) and len(value) == 1)
+        case "axes2" | "axes3":
+            return isinstance(value, list | tuple) and len(value) == int(kind[-1])
         case "dtype":
             return type(value).__name__.lower().endswith("dtype")
     raise ValueError(f"unknown kind {kind!r}")

@@ -13,6 +13,7 @@ from netferry.frameworks import DTYPE_PREFIXES, FUNCTIONS_ARE_LAYERS, legalisati
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, REQUIRED, Conversion, OpDef, Parameter, Spelling
 from netferry.pivot.nodes import Op, constant, is_literal, literal
+from netferry.pivot.render import arguments_of_list
 from netferry.walking import Transformer, walk
 
 
@@ -192,6 +193,7 @@ def arguments(
     args: list[ast.expr] = []
     keywords: list[ast.keyword] = []
     by_position = True
+    listed: ast.expr | None = None
     for index, parameter in enumerate(spelling.parsed.parameters):
         if spelling.kind == "method" and index == 0:
             continue
@@ -208,6 +210,7 @@ def arguments(
             continue
         if parameter.variadic:
             args.extend(value.elts if isinstance(value, ast.Tuple | ast.List) else [ast.Starred(value, ast.Load())])
+            listed = value
             continue
         positional = (is_operand or index < spelling.positional) and not parameter.keyword_only
         if by_position and positional:
@@ -215,6 +218,9 @@ def arguments(
         else:
             by_position = False
             keywords.append(ast.keyword(arg=parameter.name, value=value))
+    if isinstance(listed, ast.List) and not keywords and args == listed.elts:
+        whole = arguments_of_list(listed)
+        return ([whole] if whole else args), keywords
     return args, keywords
 
 

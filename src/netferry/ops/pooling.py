@@ -447,7 +447,7 @@ def _register_adaptive(n: int, kind: str, reduce: str) -> None:
     def spellings(package: str, ops: str) -> list[Spelling]:
         return [
             template(f"{package}.layers.Global{kind}Pooling{n}D(keepdims=True)", layer=True, call="x", when=when),
-            support_layer(f"Adaptive{kind}Pooling", "output_size"),
+            support_layer(f"Adaptive{kind}Pooling", "output_size", kinds={"output_size": f"axes{n}"}),
             template(f"{ops}{reduce}({{x}}, axis={axes}, keepdims=True)", when=when),
             supported(function, "x, output_size", positional=2),
         ]

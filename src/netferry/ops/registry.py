@@ -16,7 +16,7 @@ _by_path: dict[str, list[tuple[OpDef, Spelling]]] = {}
 _extensions: list[tuple[str, str, Spelling]] = []
 _loaded = False
 
-_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table", "jax_forms", "jax_names"}
+_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table", "carried", "jax_forms", "jax_names"}
 
 
 def register(op: OpDef) -> OpDef:
@@ -77,6 +77,17 @@ def support(name: str) -> Support:
     return _supports[name]
 
 
+def supports() -> Iterator[Support]:
+    """Every definition that generated files may carry."""
+    _load()
+    yield from _supports.values()
+
+
+def carried_path(framework: str, name: str) -> str:
+    """The path under which the op is found that a framework's files write with a definition of that name."""
+    return f"{framework}:{name}"
+
+
 def find(path: str) -> list[tuple[OpDef, Spelling]]:
     """All readable (op, spelling) pairs written as ``path`` in its framework."""
     _load()
@@ -107,6 +118,14 @@ def _load() -> None:
         if module not in _NOT_FAMILIES:
             importlib.import_module(f"netferry.ops.{module}")
     _extended()
-    jax_forms.complete_all(_ops, _supports)
+    derived = jax_forms.complete_all(_ops, _supports)
     for path, found in _by_path.items():
         _by_path[path] = [(_ops[op.name], spelling) for op, spelling in found]
+    for name, spelling in derived:
+        if spelling.read and spelling.path:
+            _by_path.setdefault(spelling.path, []).append((_ops[name], spelling))
+    for op in _ops.values():
+        for framework, spellings in op.spellings.items():
+            for spelling in spellings:
+                if spelling.write and spelling.support == spelling.path and spelling.path and not spelling.template:
+                    _by_path.setdefault(carried_path(framework, spelling.path), []).append((op, spelling))

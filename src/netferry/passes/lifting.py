@@ -34,7 +34,7 @@ class Lifted:
     is_valued: bool = False
     """Whether it is handed on, to be called by who gets it: then it takes all that they give."""
     is_factory: bool = False
-    """Whether it returned the function that applies the layers, so that calling it makes an instance."""
+    """Whether it returned what applies the layers, a function or a network, so that calling it makes an instance."""
 
 
 def lift(program: Program) -> Program:
@@ -55,7 +55,7 @@ def lift(program: Program) -> Program:
         made = class_name(name, taken)
         taken.add(made)
         tensors = [a.arg for a in made_by[name].args.args] if name in made_by else _tensor_parameters(node, program)
-        lifted[name] = Lifted(node, made, tensors, is_factory=name in made_by)
+        lifted[name] = Lifted(node, made, tensors, is_factory=name in made_by or _is_network(node))
     labels = getattr(program.facts, "labels", {})
     for name in _valued(program) & lifted.keys():
         lifted[name].is_valued = True
@@ -117,6 +117,11 @@ def _functions(program: Program) -> dict[str, ast.FunctionDef]:
 def _applying(functions: dict[str, ast.FunctionDef]) -> set[int]:
     """The functions that apply layers which they make."""
     return {id(node) for node in functions.values() if any(is_application(n) for n in _own(node))}
+
+
+def _is_network(node: ast.FunctionDef) -> bool:
+    """Whether a function returns a whole network, with inputs of its own, to be called by who gets it."""
+    return any(isinstance(n, Op) and n.name == "functional_model" for n in _own(node))
 
 
 def _chosen(functions: dict[str, ast.FunctionDef], program: Program, makers: set[str]) -> list[str]:

@@ -119,7 +119,9 @@ class _Filler:
             names = {n.id for g in given for n in walk(g) if isinstance(n, ast.Name)}
             for node, scopes in nodes:
                 match node:
-                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names:
+                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names and not self._data(
+                        value
+                    ):
                         inside |= {id(n) for n in walk(value)}
                         if _is_size(value):
                             self._input_size(value, scopes, name)
@@ -127,6 +129,10 @@ class _Filler:
             for node, scopes in nodes:
                 if id(node) in inside and _is_size(node) and not hasattr(node, "nf_value"):
                     self._input_size(node, scopes)
+
+    def _data(self, node: ast.expr) -> bool:
+        """Whether an expression was seen to be a tensor, which is no size."""
+        return any(isinstance(v, Tensor) for v in self.recording.values.get(getattr(node, "nf_id", -1), ()))
 
     def _fill(self, node: Op, scopes: Scopes) -> int:
         if node.name == "input_size":
@@ -160,6 +166,10 @@ class _Filler:
                 event = self.first[identity]
                 terms = () if name == "dimensions" else self._terms(event)
                 yield _Sample(self._size(event, name), self.recording.chains.get(identity, ()), terms)
+        for identity, (made_at, chain, _) in self.recording.based.items():
+            if made_at == site and identity in self.first:
+                event = self.first[identity]
+                yield _Sample(self._size(event, name), chain, () if name == "dimensions" else self._terms(event))
 
     def _axes(self, event: Event, rank: int) -> list[int]:
         """The trailing axes over which a layer normalises, where they are several."""
@@ -247,8 +257,9 @@ class _Filler:
 
     def _running(self, samples: Sequence[_Sample], scopes: Scopes, name: str, site: int) -> ast.expr | None:
         """In a loop, what a layer of the round before was told to give: a variable that each round hands on."""
-        loop = scopes[-1] if scopes and isinstance(scopes[-1], ast.For) else None
-        if loop is None:
+        depth = next((i for i, s in reversed(list(enumerate(scopes))) if not isinstance(s, ast.If)), -1)
+        loop = scopes[depth] if depth >= 0 else None
+        if not isinstance(loop, ast.For):
             return None
         rounds: dict[int, list[_Sample]] = {}
         for sample in samples:
@@ -262,8 +273,10 @@ class _Filler:
         step = self._step(groups, loop, samples, site)
         if step is None:
             return None
-        start = self.resolve([group[0] for group in groups], scopes[:-1], name, site)
-        return None if start is None else self._hand_on(loop, scopes, name, start, step, values)
+        start = self.resolve([group[0] for group in groups], scopes[:depth], name, site)
+        if start is None:
+            return None
+        return self._hand_on(loop, _block(scopes[-1], site), _function(scopes) or loop, name, start, step, values)
 
     def _step(
         self, groups: list[list[_Sample]], loop: ast.For, samples: Sequence[_Sample], site: int
@@ -296,10 +309,9 @@ class _Filler:
         return self._told(more, site, earlier=True) if more else None
 
     def _hand_on(
-        self, loop: ast.For, scopes: Scopes, name: str, start: ast.expr, step: ast.expr | tuple[ast.expr],
-        values: list[Any],
+        self, loop: ast.For, block: list[ast.stmt], around: ast.AST, name: str, start: ast.expr,
+        step: ast.expr | tuple[ast.expr], values: list[Any],
     ) -> ast.expr:  # fmt: skip
-        around = _function(scopes) or loop
         if isinstance(start, ast.Name) and self._is_mine(start.id, around):
             variable = start.id
         else:
@@ -311,7 +323,7 @@ class _Filler:
         update: ast.stmt = (
             ast.AugAssign(target, ast.Add(), step[0]) if isinstance(step, tuple) else ast.Assign([target], step)
         )
-        loop.body = [*loop.body, update]
+        block.append(update)
         return ast.Name(variable, ast.Load())
 
     def _is_mine(self, name: str, function: ast.AST) -> bool:
@@ -512,6 +524,12 @@ def _operand_size(event: Event, names: Sequence[str]) -> int | None:
         if isinstance(found, Tensor):
             return found.shape[-1]
     return None
+
+
+def _block(scope: ast.AST, site: int) -> list[ast.stmt]:
+    """The statements of a loop or a branch among which a layer is made."""
+    blocks = [getattr(scope, "body", []), getattr(scope, "orelse", [])]
+    return next(b for b in blocks if any(getattr(n, "nf_id", -1) == site for s in b for n in walk(s)))
 
 
 def _candidates(around: ast.AST) -> Iterator[ast.expr]:

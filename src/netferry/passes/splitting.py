@@ -361,6 +361,8 @@ class Splitter:
 
     def _made(self, number: int, layer: ast.expr) -> ast.stmt:
         """The statement that makes a layer: an attribute, or a member of a list inside a loop."""
+        if isinstance(layer, ast.Call) and self._makes(layer) and layer.func.id in self.lifted:  # type: ignore[attr-defined]
+            layer.func = ast.Name(self.lifted[layer.func.id].name, ast.Load())  # type: ignore[attr-defined]
         if not self.loop:
             return _set(self._attribute(number, store=True), layer)
         append = ast.Attribute(self._attribute(number), "append", ast.Load())
@@ -521,10 +523,24 @@ def _held(statements: Sequence[ast.stmt]) -> set[str]:
     callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
     found = {c.value.id for c in callees if isinstance(c, ast.Subscript) and isinstance(c.value, ast.Name)}
     called = {c.id for c in callees if isinstance(c, ast.Name)}
-    loops = [n for n in nodes if isinstance(n, ast.For) and isinstance(n.target, ast.Name)]
-    found |= {n.iter.id for n in loops if isinstance(n.iter, ast.Name) and stores(n.target) & called}
+    for loop in (n for n in nodes if isinstance(n, ast.For | ast.comprehension)):
+        found |= {n for target, source in _paired(loop.target, loop.iter) if target & called for n in source}
     made = [n for n in nodes if isinstance(n, ast.Assign) and isinstance(n.value, ast.List)]
     return found & {name for n in made for name in stores(n)}
+
+
+def _paired(target: ast.expr, source: ast.expr) -> list[tuple[set[str], set[str]]]:
+    """The names that a loop binds, and the list that each takes members of: also of one in ``zip`` or ``enumerate``."""
+    match target, source:
+        case ast.Tuple(elts=targets), ast.Call(func=ast.Name(id="zip"), args=args) if len(targets) == len(args):
+            return [pair for t, a in zip(targets, args, strict=True) for pair in _paired(t, a)]
+        case ast.Tuple(elts=[_, inner]), ast.Call(func=ast.Name(id="enumerate"), args=[given]):
+            return _paired(inner, given)
+        case ast.Name(), ast.Call(func=ast.Name(id="reversed" | "list"), args=[given]):
+            return _paired(target, given)
+        case ast.Name(id=name), ast.Name(id=held):
+            return [({name}, {held})]
+    return []
 
 
 def _set(target: ast.expr, value: ast.expr) -> ast.stmt:

@@ -117,6 +117,8 @@ class Reference(ast.expr):
         self.path = path
         self.kind = kind
         self.site = site
+        self.op = ""
+        """Which of the ops that share the path is meant, where that is known."""
 
 
 class LayerAttribute(ast.expr):

@@ -12,7 +12,7 @@ import contextlib
 import io
 import textwrap
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -100,6 +100,29 @@ def list_of_arguments(call: ast.Call) -> ast.List:
     return made
 
 
+def regrouped(listing: ast.List | ast.Tuple, found: Sequence[tuple[int, ast.expr]]) -> ast.List:
+    """A list of elements that each stand for one of another's, given by its index; what is written between them stays."""
+    made = ast.List([element for _, element in found], ast.Load())
+    made.nf_origins = tuple(index for index, _ in found)  # type: ignore[attr-defined]
+    if isinstance(listing, ast.List) and _memory(listing) is not None:
+        made.nf_memory = listing.nf_memory  # type: ignore[attr-defined]
+    return made
+
+
+def arguments_of_list(display: ast.expr) -> ast.Starred | None:
+    """The elements of a list as the only arguments of a call, where there are comments between them to keep."""
+    memory = _memory(display)
+    if not isinstance(display, ast.List) or memory is None or memory.start < 0 or memory.prefix:
+        return None
+    before = next((len(value) for name, value in memory.fields if name == "elts"), -1)
+    origins = getattr(display, "nf_origins", range(before))
+    if len(origins) != len(display.elts) or "#" not in memory.text(memory.start, memory.end):
+        return None
+    made = ast.Starred(display, ast.Load())
+    made.nf_inner = True  # type: ignore[attr-defined]
+    return made
+
+
 def _memory(node: ast.AST) -> _Memory | None:
     return getattr(node, "nf_memory", None)
 
@@ -139,7 +162,9 @@ class Renderer:
     def _stitch(self, node: ast.AST, memory: _Memory) -> str | None:
         """Original text with replaced children spliced in; None when the shape of the node changed."""
         pieces: list[tuple[int, int, str]] = []
-        if not self._collect(node, memory, pieces):
+        if hasattr(node, "nf_origins"):
+            self._regrouped(node, memory, pieces)
+        elif not self._collect(node, memory, pieces):
             return None
         pieces.sort()
         out, at = [], memory.start
@@ -151,6 +176,18 @@ class Renderer:
             at = end
         out.append(memory.source.slice(at, memory.end))
         return "".join(out)
+
+    def _regrouped(self, node: Any, memory: _Memory, pieces: list[tuple[int, int, str]]) -> None:
+        """A list whose elements stand for none, one or several of those before."""
+        (before,) = (value for name, value in memory.fields if name == "elts")
+        ends = [m.end for e in before if (m := _memory(e))]
+        starts = [m.start for e in before if (m := _memory(e))]
+        for index, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            now = [e for origin, e in zip(node.nf_origins, node.elts, strict=False) if origin == index]
+            if not now:
+                comma = memory.source.data.find(b",", end, [*starts, memory.end][index + 1])
+                end = end if comma < 0 else comma + 1
+            pieces.append((start, end, ", ".join(map(self.expression, now))))
 
     def _collect(self, node: ast.AST, memory: _Memory, pieces: list[tuple[int, int, str]]) -> bool:
         for name, before in memory.fields:
@@ -333,6 +370,10 @@ class Renderer:
                 text = f"({text})"
             key = f"nf_kept_{len(kept)}_"
             kept[key] = text
+            return ast.Name(key, ast.Load())
+        if hasattr(node, "nf_inner"):
+            key = f"nf_kept_{len(kept)}_"
+            kept[key] = self.expression(node.value)[1:-1]
             return ast.Name(key, ast.Load())
         copy = type(node)()
         for field, value in ast.iter_fields(node):

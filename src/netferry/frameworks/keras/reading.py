@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -12,17 +13,20 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import flags, methods, orders, paths, sizes, wrapping
+from netferry.frameworks.keras import flags, methods, older, orders, paths, sizes, wrapping
 from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
 from netferry.frameworks.keras.walk import walk
 from netferry.ops import registry
+from netferry.ops.binding import CannotBind
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
-from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant
+from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant, is_literal, literal
+from netferry.pivot.render import regrouped
 from netferry.reader import Reader
+from netferry.walking import walk as walk_tree
 from netferry.weights.build import Module
 
 Rule = Callable[["KerasConventions", Reader, ast.Call], "ast.expr | object | None"]
@@ -47,6 +51,10 @@ _ERASED = (
     "tf.random.set_seed",
     "builtins.print",
 )
+
+
+_WHICH = re.compile(r"(is|use|has)_(\w+_)?(tensorflow|tf|torch|pytorch|jax|keras|keras_core)(_backend)?", re.IGNORECASE)
+"""What code calls the answer to what it runs on, where it can run on several."""
 
 
 class KerasConventions(KerasProbe):
@@ -84,7 +92,9 @@ class KerasConventions(KerasProbe):
         return isinstance(value, keras.Sequential)
 
     def value(self, value: Any) -> ast.expr | None:
-        """Types as canonical strings."""
+        """Types as canonical strings, errors of the framework's as what others raise."""
+        if isinstance(value, type) and issubclass(value, tf.errors.OpError):
+            return ast.Name("RuntimeError", ast.Load())
         return constant(value.name) if isinstance(value, tf.DType) else None
 
     def annotation(self, value: Any) -> str | None:
@@ -108,8 +118,8 @@ class KerasConventions(KerasProbe):
         return False
 
     def guess_method(self, reader: Reader, node: ast.Call) -> str | None:
-        """Tensors have no methods of their own here."""
-        return None
+        """Tensors have no methods of their own here, but for what asks for their shape."""
+        return _SHAPE_METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
 
     def guess_attribute(self, reader: Reader, node: ast.Attribute) -> bool:
         """An unobserved attribute that can only be a tensor's."""
@@ -123,6 +133,10 @@ class KerasConventions(KerasProbe):
         """Variables of stock layers, and arguments they were made with."""
         if node.attr == "newaxis":
             return ast.copy_location(ast.Constant(None), node)
+        if reader.static(node.value) is np and node.attr in older.ALIASES:
+            return ast.copy_location(ast.Name(node.attr, ast.Load()), node)
+        if reader.static(node.value) is tf.image.ResizeMethod:
+            return ast.copy_location(ast.Constant(getattr(tf.image.ResizeMethod, node.attr)), node)
         if owners and isinstance(owners[0], list) and node.attr == "layers":
             return reader.visit(node.value)  # type: ignore[no-any-return]
         if not owners or not self.is_module(owners[0]):
@@ -145,9 +159,13 @@ class KerasConventions(KerasProbe):
         """Containers, variables, activations given as arguments."""
         if (started := methods.started(reader, node)) is not None:
             return started
+        if methods.makes_trainer(reader, node):
+            return methods.no_trainer(reader, node)
         rule = _RULES.get(path)
         if rule is not None:
             return rule(self, reader, node)
+        if path.endswith(".__init__"):
+            return self._base(reader, node, f"keras.layers.{path.split('.')[1]}")
         if path in ("keras.Layer.__call__", "keras.Layer.build", "keras.Layer.add_loss", "keras.Layer.add_metric"):
             return ast.Constant(None)
         if path == "keras.layers.TimeDistributed":
@@ -158,6 +176,23 @@ class KerasConventions(KerasProbe):
             wrapping.without_inner_dropout(reader, node)
             return self._layer(reader, node, path)
         return MISSING
+
+    def _base(self, reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
+        """``super().__init__(...)`` of a class that extends a stock layer."""
+        _strip(reader, node, path)
+        node.keywords = [k for k in node.keywords if k.arg is not None or not methods.holds_options(reader, k)]
+        errors: list[str] = []
+        for op, spelling in registry.find(path):
+            try:
+                made = reader.calls.op(node, op, spelling, [])
+            except CannotBind as error:
+                errors.append(str(error))
+                continue
+            made.complete = True  # type: ignore[attr-defined]
+            made.indirect = reader.visit(node.func)
+            reader.counts.observed += 1
+            return made
+        return reader.hole(node, f"{path}: {errors[-1]}") if errors else MISSING
 
     def applied(self, reader: Reader, node: ast.Call, path: str) -> Any:
         """A layer without variables that is made and applied at once is a function."""
@@ -187,11 +222,15 @@ class KerasConventions(KerasProbe):
 
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:
         """The project's own classes lose the names that Keras gives to their instances."""
-        methods.leave_out(node, callees)
+        methods.leave_out(reader, node, callees)
+        methods.name_locals(reader, node)
         return None
 
     def mixed(self, reader: Reader, node: ast.BinOp) -> None:
         """An array of NumPy's beside a tensor becomes one of the tensor's type."""
+        if isinstance(node.op, ast.Add) and sizes.is_listed(node.left) != sizes.is_listed(node.right):
+            side = "left" if sizes.is_listed(node.left) else "right"
+            setattr(node, side, ast.Call(ast.Name("list", ast.Load()), [getattr(node, side)], []))
         left, right = reader.values(node.left), reader.values(node.right)
         tensors = bool(left) and all(isinstance(v, Tensor) for v in left)
         if tensors and _are_arrays(right) and isinstance(node.left, ast.Name | ast.Attribute):
@@ -210,11 +249,23 @@ class KerasConventions(KerasProbe):
         return None
 
     def declared(self, reader: Reader, node: ast.ClassDef) -> None:
-        """Classes say nothing about their attributes."""
+        """A class that extends a stock layer extends the one that its constructor starts."""
+        for base in node.bases:
+            if isinstance(base, Reference) and base.kind == "base":
+                made = (n for n in walk_tree(node) if isinstance(n, Op) and getattr(n, "complete", False))
+                base.op = next((n.name for n in made), "")
 
     def decided(self, reader: Reader, test: ast.expr) -> bool | None:
         """Data are channels-last: that is what the source was seen to do."""
         match test:
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                answer = self.decided(reader, operand)
+                return None if answer is None else not answer
+            case ast.Call() if reader.static(test.func) is tf.executing_eagerly:
+                return True
+            case ast.Name(id=name) | ast.Attribute(attr=name) if _WHICH.fullmatch(name):
+                flag = reader.static(test)
+                return flag if isinstance(flag, bool) else None
             case ast.Compare(
                 left=ast.Call() as call, ops=[ast.Eq() | ast.NotEq() as op], comparators=[ast.Constant(value=value)]
             ):
@@ -246,6 +297,8 @@ class KerasConventions(KerasProbe):
                 total.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
                 changed = ast.copy_location(ast.Assign([target], ast.copy_location(total, value)), node)
                 return [reader.visit(changed)]
+            case ast.Assign(targets=[ast.Attribute(attr="input_spec" | "supports_masking" | "_name")]):
+                return []
             case ast.Assign(targets=[target], value=value) if methods.only_trains(reader, value):
                 return methods.without_trainer(reader, node, target)
             case ast.Assign(targets=[ast.Attribute(value=ast.Name(id="self"), attr=name)]):
@@ -341,7 +394,8 @@ def _of_channels(reader: Reader, node: ast.Call, path: str) -> bool:
         return False
     made = [v for v in reader.values(node) if isinstance(v, keras.layers.Layer)]
     if not made:
-        return any(k.arg == "axis" and getattr(k.value, "nf_ordered", False) for k in node.keywords)
+        axes = [k.value for k in node.keywords if k.arg == "axis"]
+        return any(getattr(a, "nf_ordered", False) or (*{*reader.values(a)},) == (-1,) for a in axes)
     return all(_last_axis(v) for v in made)
 
 
@@ -388,7 +442,8 @@ def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
     """``data_format="channels_last"`` says what holds anyway."""
 
     def holds(value: ast.expr) -> bool:
-        seen = reader.values(value) or [getattr(value, "value", MISSING)]
+        if not (seen := reader.values(value)):  # Code that was not reached has data as all other code has.
+            return not isinstance(value, ast.Constant) or value.value in (None, "channels_last")
         return all(v in (None, "channels_last") for v in seen)
 
     node.keywords = [k for k in node.keywords if not (k.arg == "data_format" and holds(k.value))]
@@ -431,15 +486,14 @@ def _members(reader: Reader, listing: ast.expr) -> ast.expr:
     """The members, those with activations as two, what only says what comes in left out."""
     if not isinstance(listing, ast.List | ast.Tuple):
         return reader.visit(listing)  # type: ignore[no-any-return]
-    kept = [e for e in listing.elts if not _is_input(reader, [e])]
-    found: list[ast.expr] = []
-    for element in kept:
+    found: list[tuple[int, ast.expr]] = []
+    for index, element in enumerate(listing.elts):
+        if _is_input(reader, [element]):
+            continue
         made = reader.visit(element)
-        if isinstance(made, Op) and getattr(made, "nf_pair", False):
-            found.extend(made.operands[0].value.elts)  # type: ignore[attr-defined]
-        else:
-            found.append(made)
-    return ast.List(found, ast.Load())
+        pair = isinstance(made, Op) and getattr(made, "nf_pair", False)
+        found.extend((index, m) for m in (made.operands[0].value.elts if pair else [made]))
+    return regrouped(listing, found)
 
 
 def _append(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -557,7 +611,37 @@ def _cast(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.
     return Op("tensor", {}, data, site=reader.site(node))
 
 
+def _sizes_of(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``x.shape.as_list()``: a shape is a tuple elsewhere."""
+    assert isinstance(node.func, ast.Attribute)
+    return reader.visit(node.func.value)  # type: ignore[no-any-return]
+
+
+def _local_response(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``tf.nn.lrn``: a sum over ``2 * depth_radius + 1`` channels, which is a mean of as many elsewhere."""
+    given = dict(zip(("input", "depth_radius", "bias", "alpha", "beta"), node.args, strict=False))
+    given |= {k.arg or "": k.value for k in node.keywords}
+    radius = given.get("depth_radius", constant(5))
+    if not is_literal(radius) or "input" not in given:
+        return MISSING
+    size, alpha = 2 * int(literal(radius)) + 1, given.get("alpha", constant(1.0))
+    scaled = constant(literal(alpha) * size) if is_literal(alpha) else ast.BinOp(alpha, ast.Mult(), constant(size))
+    attributes = {
+        "size": constant(size), "alpha": reader.visit(scaled), "beta": reader.visit(given.get("beta", constant(0.5))),
+        "k": reader.visit(given.get("bias", constant(1.0))),
+    }  # fmt: skip
+    made = Op("local_response_norm", {"x": reader.visit(given["input"])}, attributes, site=reader.site(node))
+    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return made
+
+
+_SHAPE_METHODS = {
+    "get_shape": "tf.Tensor.get_shape", "as_list": "tensorflow.python.framework.tensor_shape.TensorShape.as_list",
+}  # fmt: skip
 _RULES: dict[str, Rule] = {
+    _SHAPE_METHODS["as_list"]: _sizes_of,
+    "tf.nn.local_response_normalization": _local_response,
     "keras.layers.ReLU": _rectifier,
     "keras.Sequential": _sequential,
     "keras.Sequential.__init__": _sequential,

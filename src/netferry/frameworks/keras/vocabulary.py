@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from netferry.ops import registry
+from netferry.ops import carried, registry
 
 LIBRARIES = ("keras", "tensorflow", "tf_keras")
 
@@ -43,6 +43,9 @@ def _known() -> tuple[dict[int, str], list[Any]]:
 @functools.cache
 def class_path(kind: type) -> str | None:
     """The public path of a class of Keras or TensorFlow; None for the user's own."""
+    own = carried.path_of(kind)
+    if own is not None:
+        return own
     module = kind.__module__ or ""
     if module.partition(".")[0] not in LIBRARIES or module.startswith("keras.src.applications"):
         return None
@@ -68,6 +71,9 @@ def callable_path(function: Any) -> str | None:
         function = function.func
     if isinstance(function, type):
         return class_path(function)
+    own = carried.path_of(function)
+    if own is not None:
+        return own
     if isinstance(function, keras.layers.Layer):
         return None
     known = _known()[0].get(id(function))
@@ -90,6 +96,8 @@ def callable_path(function: Any) -> str | None:
         return None
     if name == "__init__" and module.startswith("keras.src."):
         return f"keras.{function.__qualname__}"
+    if module == "tensorflow.python.keras.backend":
+        return f"keras.src.legacy.backend.{name}"
     if module.startswith("keras.src.layers.merging"):
         return f"keras.layers.{name}"
     if module.startswith("keras.src.activations"):

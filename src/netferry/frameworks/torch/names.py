@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from netferry.ops import registry
+from netferry.ops import carried, registry
 
 _LIBRARIES = ("torch", "einops")
 
@@ -46,6 +46,9 @@ def _known() -> tuple[dict[int, str], list[Any]]:
 
 def class_path(kind: type) -> str | None:
     """The public path of a stock layer class (containers included); None for the user's own."""
+    own = carried.path_of(kind)
+    if own is not None:
+        return own
     module = kind.__module__
     if module.partition(".")[0] not in _LIBRARIES:
         return None
@@ -82,6 +85,9 @@ def callable_path(function: Any) -> str | None:
         return "torch.Tensor"
     if isinstance(function, type):
         return class_path(function)
+    own = carried.path_of(function)
+    if own is not None:
+        return own
     known = _known()[0].get(id(function)) or _service(function)
     if known:
         return known

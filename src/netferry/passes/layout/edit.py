@@ -11,6 +11,7 @@ from netferry.passes.layout.rules import spread
 from netferry.passes.layout.solve import Edit, Layout
 from netferry.pivot.nodes import LayerCall, Op, constant
 from netferry.pivot.program import Program
+from netferry.project.names import dotted
 from netferry.walking import Transformer, walk
 
 
@@ -45,6 +46,10 @@ def _met(value: ast.expr, edit: Edit, name: str) -> ast.expr:
         return value
     axes: list[ast.expr] = [ast.Slice() if is_own else ast.Constant(None) for is_own in own]
     return ast.Subscript(value, ast.Tuple(axes, ast.Load()), ast.Load())
+
+
+_ORDERLESS = frozenset({"math.prod", "np.prod", "numpy.prod", "sum", "max", "min"})
+"""Functions of sizes for which their sequence means nothing."""
 
 
 class _Apply(Transformer):
@@ -112,7 +117,7 @@ class _Apply(Transformer):
         for name, order in edit.reorder.items():
             value = node.attribute(name)
             if value is not None:
-                changes[name] = _reordered(value, order)
+                changes[name] = self._moved_sizes(value, order)
                 node.nf_order = order  # type: ignore[attr-defined]
         made = node.replace(edit.rename or None, attributes=changes)
         for name in ("nf_id", "nf_order", "nf_ranks", "nf_given", "inplace", "alternatives", "complete"):
@@ -213,6 +218,18 @@ class _Apply(Transformer):
             elements.extend(whole.elts if isinstance(whole, ast.Tuple) else [element])
         value.elts = elements
 
+    def _moved_sizes(self, value: ast.expr, order: Order) -> ast.expr:
+        """Sizes in the target's order: those of a tensor that has this order are its own."""
+        if not isinstance(value, Op) or value.name != "shape":
+            return _reordered(value, order)
+        edit = self._edit(value)
+        theirs = edit.order if edit is not None else None
+        return (
+            value
+            if theirs is not None and tuple(theirs) == tuple(order)
+            else _reordered(self._whole_shape(value), order)
+        )
+
     def _whole_shape(self, node: Op) -> ast.expr:
         edit = self._edit(node)
         if edit is None or edit.order is None or is_identity(edit.order):
@@ -220,6 +237,11 @@ class _Apply(Transformer):
         sources = [constant(edit.order.index(a)) for a in identity(len(edit.order))]
         elements = [ast.Subscript(node, s, ast.Load()) for s in sources]
         return ast.Tuple(list(elements), ast.Load())
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if dotted(node.func) in _ORDERLESS and node.args:
+            node.args[0].nf_orderless = True  # type: ignore[attr-defined]
+        return self.generic_visit(node)
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, Op) and node.value.name == "shape":
@@ -253,7 +275,8 @@ class _Apply(Transformer):
         if isinstance(node.slice, ast.Slice):
             axes = _slice_axes(node.slice, rank)
             if axes is not None:
-                return _shape_slice(node, [order.index(a) for a in axes], rank)
+                positions = [order.index(a) for a in axes]
+                return _shape_slice(node, sorted(positions) if hasattr(node, "nf_orderless") else positions, rank)
         node.value = self._whole_shape(node.value)  # type: ignore[arg-type]
         return node
 

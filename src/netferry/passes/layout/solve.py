@@ -104,10 +104,11 @@ class Solver:
     def __init__(
         self, found: Sequence[Use], inputs: Sequence[Tensor], outputs: Sequence[Tensor], pinned: set[tuple[str, int]],
         wishes: Mapping[int, Order], habits: Mapping[Habit, Order], *, keep_interface: bool,
-        leading: Collection[int] = (),
+        leading: Collection[int] = (), leaders: Collection[tuple[str, int]] = (),
         native: Callable[[int], Order] = native,
     ) -> None:  # fmt: skip
         self.native = native
+        self.leaders = leaders
         self.found = found
         self.inputs = inputs
         self.outputs = {t.identity for t in outputs}
@@ -126,6 +127,7 @@ class Solver:
     def run(self) -> None:
         """Both sweeps."""
         from netferry.passes.layout import rules
+        from netferry.passes.layout.steps import opaque
 
         for use in reversed(self.found):
             self._follow_habit(use)
@@ -137,7 +139,7 @@ class Solver:
             wish = None if self.keep_interface else self.desires.get(tensor.identity)
             self.layout.orders[tensor.identity] = wish or identity(len(tensor.shape))
         for use in self.found:
-            self._apply(use, rules.RULES.get(use.rule, rules.opaque), rules.opaque)
+            self._apply(use, rules.RULES.get(use.rule, opaque), opaque)
 
     def _follow_habit(self, use: Use) -> None:
         """Where nobody cares about a result, or only about where its axes of size one lie, it is laid as the others of its site."""
@@ -171,6 +173,8 @@ class Solver:
     def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
         edit = (opaque if use.where in self.pinned else rule)(self, use)
         where = use.where
+        if where in self.leaders and where not in self.pinned:
+            self._lead(use, edit)
         first = next(iter(use.operands.values()), None)
         if use.instance is not None and use.made is not None and isinstance(first, Tensor):
             self.layout.ranks.setdefault(use.made, set()).add(len(first.shape))
@@ -182,6 +186,25 @@ class Solver:
             edits[where] = edit
         elif before.key() != edit.key():
             self.conflicts.add(where)
+
+    def _lead(self, use: Use, edit: Edit) -> None:
+        """Give the result in the order that convolutions want, for those that get it now from here, now from elsewhere."""
+        if len(use.results) != 1 or edit.result is not None:
+            return
+        result = use.results[0]
+        have, wanted = self.order(result), self.native(len(result.shape))
+        if have != wanted:
+            edit.result = conversion(have, wanted)
+            self.set(result, wanted)
+
+    def sources(self, where: tuple[str, int]) -> set[tuple[str, int]]:
+        """The sites from which layers made or called at one place get what is not in the order that they want."""
+        at = [use for use in self.found if use.where == where]
+        if any(use.rule != "channels" for use in at):
+            return set()
+        given = [t for use in at for t in list(tensors(next(iter(use.operands.values()), None)))[:1]]
+        strange = {t.identity for t in given if self.order(t) != self.native(len(t.shape))}
+        return {use.where for use in self.found for t in use.results if t.identity in strange and use.where[1] >= 0}
 
     # -- helpers for rules ---------------------------------------------------------------------------------------
 
@@ -255,6 +278,7 @@ def solve(
     pinned: set[tuple[str, int]] = set()
     wishes: dict[int, Order] = {}
     habits: dict[Habit, Order] = {}
+    leaders: set[tuple[str, int]] = set()
     solver: Solver
     for _ in range(_ROUNDS):
         solver = Solver(
@@ -266,6 +290,7 @@ def solve(
             habits,
             keep_interface=keep_interface,
             leading=leading,
+            leaders=leaders,
             native=native,
         )
         solver.run()
@@ -278,6 +303,9 @@ def solve(
             more = {k: v for k, v in solver.habits_of_sites().items() if k not in habits}
             habits.update(more)
             new.update(more)
+        if fresh and not new and (sources := {s for w in fresh for s in solver.sources(w)} - leaders):
+            leaders |= sources
+            continue
         if fresh and not new:  # What a new wish makes of the sites decides whether they agree.
             pinned.add(min(fresh, key=lambda w: w[1]) if len(fresh) > 8 else next(iter(fresh)))
             pinned |= fresh
