@@ -7,12 +7,12 @@ import pytest
 import netferry
 from netferry.weights.checkpoints import convert_checkpoint
 
-EXAMPLES = Path(__file__).parents[1] / "examples" / "from_keras"
+NETWORK_FILES = Path(__file__).parent / "keras_networks"
 TOLERANCE = 1e-12
 
 
 def migrated(name: str, inputs: list[str] | None = None) -> netferry.Migration:
-    return netferry.migrate(EXAMPLES / f"{name}.py", to="torch", inputs=inputs)
+    return netferry.migrate(NETWORK_FILES / f"{name}.py", to="torch", inputs=inputs)
 
 
 def assert_equivalent(found: netferry.Migration) -> None:
@@ -62,7 +62,7 @@ def test_weights_files(saved: str, converted: str, tmp_path: Path) -> None:
     found = migrated("cnn")
     found.weight_map.save(tmp_path / "map.json")
     names: dict[str, object] = {}
-    exec((EXAMPLES / "cnn.py").read_text(), names)  # noqa: S102 - our own example
+    exec((NETWORK_FILES / "cnn.py").read_text(), names)  # noqa: S102 - our own example
     source = names["model"]
     assert isinstance(source, keras.Model)
     (source.save if saved.endswith(".keras") else source.save_weights)(tmp_path / saved)
@@ -134,3 +134,28 @@ def test_functional_networks(name: str, tmp_path: Path) -> None:
     file = tmp_path / "network.py"
     file.write_text(NETWORKS[name])
     assert_equivalent(netferry.migrate(file, to="torch", entry="unet" if "def unet" in NETWORKS[name] else None))
+
+
+def test_weights_of_any_instance_transfer(tmp_path: Path) -> None:
+    """Keras numbers unnamed layers for the whole program; the map holds for every instance."""
+    import keras
+    import numpy as np
+    import torch
+
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from keras import Model, layers\n\n\ndef Net():\n    x = inputs = layers.Input((6,))\n"
+        "    for width in (5, 4):\n        x = layers.Dense(width)(x)\n    return Model(inputs, layers.Dense(3)(x))\n"
+    )
+    found = netferry.migrate(file, to="torch", entry="Net", inputs=["2x6"], verify=False)
+    names = dict[str, object]()
+    exec(file.read_text(), names)
+    build = names["Net"]
+    assert callable(build)
+    build()
+    source, target = build(), found.build()
+    assert source.layers[-1].name != "dense_2", "the names go on counting"
+    assert not found.transfer(source, target).problems
+    x = np.random.default_rng(0).normal(size=(2, 6)).astype("float32")
+    expected = keras.ops.convert_to_numpy(source(x))
+    assert np.allclose(expected, target(torch.tensor(x)).detach().numpy(), atol=1e-5)

@@ -267,7 +267,9 @@ def test_what_training_needs_does_not_stand_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(TRAINING)
     made = netferry.migrate(tmp_path / "net.py", to="keras", inputs=["4x5"])
     assert made.verify().status == "verified"
-    assert "def numpy(x, *args, **kwargs):\n    raise NotImplementedError(" in made.code
+    body = made.code.partition("def numpy(x, *args, **kwargs):\n")[2].splitlines()
+    assert body[0].strip().startswith("# numpy = lambda")
+    assert body[1].strip().startswith("raise NotImplementedError(")
     assert "keras.optimizers.SGD(learning_rate=0.1, momentum=0.9)" in made.code
     adam = "keras.optimizers.Adam(learning_rate=0.0002, beta_1=0.5, beta_2=0.999, epsilon=1e-08)"
     assert adam in _calls(made.code)
@@ -286,3 +288,19 @@ def test_the_framework_is_found_in_what_the_file_imports(tmp_path: Path) -> None
     )
     made = netferry.migrate(package / "net.py", entry="Net", to="keras", inputs=["2x3"])
     assert made.verification is not None and made.verification.passed
+
+
+def test_a_network_that_the_file_makes_itself(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(
+        "import torch\nfrom torch import nn\n\n"
+        "model = nn.Sequential(\n    # few channels\n    nn.Conv2d(3, 4, 3),\n    nn.ReLU(),  # cheap\n"
+        "    nn.Flatten(),\n    nn.Linear(4 * 4 * 4, 5),\n)\n\n"
+        'if __name__ == "__main__":\n    print(model(torch.randn(1, 3, 6, 6)))\n'
+    )
+    found = netferry.migrate(file, to="keras", inputs=["2x3x6x6"])
+    assert found.status == 0
+    assert "model = keras.Sequential(" in found.code
+    assert "# few channels" in found.code and "# cheap" in found.code
+    first, second = found.build(), found.build()
+    assert first is not second

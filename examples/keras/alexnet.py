@@ -1,77 +1,38 @@
-"""AlexNet, after "One weird trick for parallelizing convolutional neural networks" (https://arxiv.org/abs/1404.5997)."""
-
-import math
+"""AlexNet as a functional Keras model, after "ImageNet Classification with Deep Convolutional Neural Networks"."""
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 
-class AdaptiveAveragePooling(layers.Layer):
-    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = output_size
-
-    def call(self, x):
-        for axis, count in enumerate(self.output_size, start=1):
-            size, count = x.shape[axis], count or x.shape[axis]
-            x = ops.swapaxes(x, 0, axis)
-            windows = [
-                x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)
-            ]
-            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
-        return x
-
-
-class AlexNet(keras.Model):
+def alexnet(input_shape=(227, 227, 3), num_classes=1000, dropout=0.5):
     """Five convolutions, three fully connected layers.
 
     Args:
+        input_shape: height, width and channels of an image.
         num_classes: how many classes the last layer tells apart.
-        dropout: probability of dropping a feature before the fully connected layers.
+        dropout: probability of dropping a feature after a fully connected layer.
     """
+    inputs = keras.Input(shape=input_shape)
 
-    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.features = keras.Sequential(
-            [
-                # a large stride at the start keeps the later feature maps small
-                keras.Sequential(
-                    [layers.ZeroPadding2D(2), layers.Conv2D(64, 11, strides=4)]
-                ),
-                layers.ReLU(),
-                layers.MaxPooling2D(3, strides=2),
-                layers.Conv2D(192, 5, padding="same"),
-                layers.ReLU(),
-                layers.MaxPooling2D(3, strides=2),
-                layers.Conv2D(384, 3, padding="same"),
-                layers.ReLU(),
-                layers.Conv2D(256, 3, padding="same"),
-                layers.ReLU(),
-                layers.Conv2D(256, 3, padding="same"),
-                layers.ReLU(),
-                layers.MaxPooling2D(3, strides=2),
-            ]
-        )
-        # any image size ends up as 6x6 here
-        self.avgpool = AdaptiveAveragePooling((6, 6))
-        self.classifier = keras.Sequential(
-            [
-                layers.Dropout(dropout),
-                layers.Dense(4096),
-                layers.ReLU(),
-                layers.Dropout(dropout),
-                layers.Dense(4096),
-                layers.ReLU(),
-                layers.Dense(num_classes),
-            ]
-        )
+    # a large stride at the start keeps the later feature maps small
+    x = layers.Conv2D(96, 11, strides=4, activation="relu", name="conv1")(inputs)
+    x = layers.MaxPooling2D(3, strides=2)(x)
+    x = layers.Conv2D(256, 5, padding="same", activation="relu", name="conv2")(x)
+    x = layers.MaxPooling2D(3, strides=2)(x)
+    x = layers.Conv2D(384, 3, padding="same", activation="relu", name="conv3")(x)
+    x = layers.Conv2D(384, 3, padding="same", activation="relu", name="conv4")(x)
+    x = layers.Conv2D(256, 3, padding="same", activation="relu", name="conv5")(x)
+    x = layers.MaxPooling2D(3, strides=2)(x)
 
-    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Scores of every class for a batch of images."""
-        x = self.features(x)
-        x = self.avgpool(x)
-        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))
-        x = self.classifier(x)
-        return x
+    # the classifier
+    x = layers.Flatten()(x)
+    x = layers.Dense(4096, activation="relu", name="fc1")(x)
+    x = layers.Dropout(dropout)(x)
+    x = layers.Dense(4096, activation="relu", name="fc2")(x)
+    x = layers.Dropout(dropout)(x)
+    outputs = layers.Dense(num_classes, activation="softmax", name="predictions")(x)
+    return keras.Model(inputs, outputs, name="alexnet")
+
+
+if __name__ == "__main__":
+    alexnet().summary()

@@ -1,30 +1,29 @@
-"""The small convolutional network of the "Training a Classifier" tutorial."""
+"""A small CNN for CIFAR-10, as a script that also trains it."""
 
-import math
+import tensorflow as tf
+from tensorflow.keras import layers, models
 
-import keras
-from keras import layers, ops
+model = models.Sequential(
+    [
+        layers.Input(shape=(32, 32, 3)),
+        layers.Rescaling(1.0 / 255),
+        layers.Conv2D(32, (3, 3), activation="relu"),
+        layers.MaxPooling2D((2, 2)),
+        layers.Conv2D(64, (3, 3), activation="relu"),
+        layers.MaxPooling2D((2, 2)),
+        layers.Conv2D(64, (3, 3), activation="relu"),
+        # one vector per image
+        layers.Flatten(),
+        layers.Dense(64, activation="relu"),
+        layers.Dense(10),
+    ]
+)
 
-
-class Net(keras.Model):
-    """Classifies the 32x32 colour images of CIFAR-10."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1 = layers.Conv2D(6, 5)
-        self.pool = layers.MaxPooling2D(strides=2)
-        self.conv2 = layers.Conv2D(16, 5)
-        self.fc1 = layers.Dense(120)
-        self.fc2 = layers.Dense(84)
-        self.fc3 = layers.Dense(10)
-
-    def call(self, x):
-        x = self.pool(ops.relu(self.conv1(x)))
-        x = self.pool(ops.relu(self.conv2(x)))
-        x = ops.reshape(
-            x, (-1, math.prod(x.shape[1:]))
-        )  # flatten all dimensions except batch
-        x = ops.relu(self.fc1(x))
-        x = ops.relu(self.fc2(x))
-        x = self.fc3(x)
-        return x
+if __name__ == "__main__":
+    model.compile(
+        optimizer="adam",
+        loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    (images, labels), test = tf.keras.datasets.cifar10.load_data()
+    model.fit(images, labels, epochs=10, validation_data=test)

@@ -1,76 +1,30 @@
 """A CNN-RNN for sequences: two convolutions of different width side by side, then a GRU."""
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 
-class StackedGRU(layers.Layer):
-    """Stacked, optionally bidirectional GRU.
-
-    Returns the output sequence and the last state of shape (layers * directions, batch, hidden_size).
-    """
-
-    def __init__(
-        self,
-        hidden_size,
-        num_layers=1,
-        bias=True,
-        batch_first=False,
-        dropout=0.0,
-        bidirectional=False,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.batch_first = batch_first
-        self.bidirectional = bidirectional
-        self.layers = []
-        for _ in range(num_layers):
-            layer = layers.GRU(hidden_size, use_bias=bias, return_sequences=True, return_state=True)
-            self.layers.append(layers.Bidirectional(layer) if bidirectional else layer)
-        self.dropout = layers.Dropout(dropout)
-
-    def call(self, x, state=None):
-        if not self.batch_first:
-            x = ops.transpose(x, (1, 0, 2))
-        directions = 2 if self.bidirectional else 1
-        last = []
-        for index, layer in enumerate(self.layers):
-            if index > 0:
-                x = self.dropout(x)
-            rows = range(index * directions, (index + 1) * directions)
-            initial = None if state is None else [state[row] for row in rows]
-            x, *states = layer(x, initial_state=initial)
-            last.extend(states)
-        if not self.batch_first:
-            x = ops.transpose(x, (1, 0, 2))
-        return x, ops.stack(last)
+def conv_branch(x, filters, kernel_size):
+    """A convolution that keeps the length of the sequence."""
+    x = layers.Conv1D(filters, kernel_size, padding="same", use_bias=False)(x)
+    x = layers.BatchNormalization()(x)
+    return layers.ReLU()(x)
 
 
-class CNNRNN(keras.Model):
-    """Two Conv1d branches see the same sequence, a GRU reads both together.
+def cnn_rnn(steps=25, channels=12, filters=32, units=48, num_classes=6):
+    """Two branches see the same sequence, a GRU reads both together."""
+    signals = keras.Input(shape=(steps, channels), name="signals")
 
-    The branches keep the length of the sequence, so that their feature maps
-    can be concatenated along the channels.
-    """
+    short = conv_branch(signals, filters, 3)
+    long = conv_branch(signals, filters, 7)
+    features = layers.Concatenate()([short, long])
+    features = layers.MaxPooling1D(2)(features)
 
-    def __init__(self, in_channels=12, branch_channels=32, hidden_size=48, num_classes=6):
-        super().__init__()
-        # short patterns
-        self.conv_short = layers.Conv1D(branch_channels, 3, padding="same")
-        # long patterns
-        self.conv_long = layers.Conv1D(branch_channels, 7, padding="same")
-        self.pool = layers.MaxPooling1D()
-        self.gru = StackedGRU(hidden_size, batch_first=True)
-        self.fc = layers.Dense(num_classes)
+    # the state after the last step
+    state = layers.GRU(units)(features)
+    scores = layers.Dense(num_classes, name="scores")(state)
+    return keras.Model(signals, scores)
 
-    def call(self, x):
-        """Class scores for signals of shape (batch, in_channels, time)."""
-        short = ops.relu(self.conv_short(x))
-        long = ops.relu(self.conv_long(x))
-        features = ops.concatenate([short, long], axis=-1)
-        features = self.pool(features)
-        # the GRU wants (batch, time, features)
-        output, _ = self.gru(features)
-        return self.fc(output[:, -1, :])
+
+if __name__ == "__main__":
+    cnn_rnn().summary()

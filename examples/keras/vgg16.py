@@ -1,75 +1,28 @@
-"""VGG with 16 weight layers, from "Very Deep Convolutional Networks for Large-Scale Image Recognition"."""
+"""VGG16 as a Sequential Keras model, its convolutions added in a loop."""
 
-import math
+from tensorflow import keras
+from tensorflow.keras import layers
 
-import keras
-from keras import ops
-
-
-class AdaptiveAveragePooling(keras.layers.Layer):
-    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = output_size
-
-    def call(self, x):
-        for axis, count in enumerate(self.output_size, start=1):
-            size, count = x.shape[axis], count or x.shape[axis]
-            x = ops.swapaxes(x, 0, axis)
-            windows = [x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)]
-            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
-        return x
+# (convolutions, channels) of every block; each block ends in a max pooling
+BLOCKS = [(2, 64), (2, 128), (3, 256), (3, 512), (3, 512)]
 
 
-# Numbers are the output channels of a convolution, "M" is a max pooling.
-cfg = {
-    "VGG11": [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
-    "VGG16": [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"],
-}
+def vgg16(input_shape=(224, 224, 3), num_classes=1000, hidden=4096):
+    """Thirteen convolutions, three fully connected layers."""
+    model = keras.Sequential(name="vgg16")
+    model.add(keras.Input(shape=input_shape))
+    for number, channels in BLOCKS:
+        for _ in range(number):
+            model.add(layers.Conv2D(channels, (3, 3), padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D((2, 2), strides=(2, 2)))
+    model.add(layers.Flatten())
+    # two hidden layers, then one score per class
+    for _ in range(2):
+        model.add(layers.Dense(hidden, activation="relu"))
+        model.add(layers.Dropout(0.5))
+    model.add(layers.Dense(num_classes, activation="softmax"))
+    return model
 
 
-def make_layers(cfg, batch_norm=False):
-    """The convolutional part, from a list of channel numbers."""
-    layers = []
-    for v in cfg:
-        if v == "M":
-            layers += [keras.layers.MaxPooling2D(strides=2)]
-        else:
-            conv2d = keras.layers.Conv2D(v, 3, padding="same")
-            if batch_norm:
-                layers += [conv2d, keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-05), keras.layers.ReLU()]
-            else:
-                layers += [conv2d, keras.layers.ReLU()]
-    return keras.Sequential(layers)
-
-
-class VGG(keras.Model):
-    """VGG on images of any size from 32 pixels on."""
-
-    def __init__(self, features, num_classes=1000, hidden=4096):
-        super().__init__()
-        self.features = features
-        self.avgpool = AdaptiveAveragePooling((7, 7))
-        self.classifier = keras.Sequential(
-            [
-                keras.layers.Dense(hidden),
-                keras.layers.ReLU(),
-                keras.layers.Dropout(0.5),
-                keras.layers.Dense(hidden),
-                keras.layers.ReLU(),
-                keras.layers.Dropout(0.5),
-                keras.layers.Dense(num_classes),
-            ]
-        )
-
-    def call(self, x):
-        x = self.features(x)
-        x = self.avgpool(x)
-        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))  # (batch, 512 * 7 * 7)
-        return self.classifier(x)
-
-
-def vgg16(num_classes=1000, batch_norm=False, hidden=4096):
-    """Configuration D of the paper."""
-    return VGG(make_layers(cfg["VGG16"], batch_norm), num_classes, hidden)
+if __name__ == "__main__":
+    vgg16().summary()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from netferry.conventions import MISSING
 from netferry.ops import registry
-from netferry.ops.binding import Bound, CannotBind, bind, kind_holds
+from netferry.ops.binding import Bound, CannotBind, bind, kind_holds, of_rank
 from netferry.ops.core import INFERRED, REQUIRED, OpDef, Spelling
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
@@ -18,6 +18,8 @@ from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 
 if TYPE_CHECKING:
     from netferry.reader import Reader
+
+_NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 
 
 class Calls:
@@ -81,7 +83,7 @@ class Calls:
         )
         if made is not MISSING:
             return made  # type: ignore[return-value]
-        candidates = registry.find(path)
+        candidates = of_rank(registry.find(path), self._rank(node))
         if not candidates:
             shown = ast.unparse(node.func) if "._" in path else path
             return self.reader.hole(
@@ -90,6 +92,8 @@ class Calls:
         errors: list[str] = []
         for op, spelling in candidates:
             try:
+                if instance and not _is_of(callees[0], spelling):
+                    continue
                 made = self._layer_call(node, op, spelling) if instance else self.op(node, op, spelling, callees)
             except CannotBind as error:
                 errors.append(str(error))
@@ -97,6 +101,12 @@ class Calls:
             self.reader.counts.observed += 1
             return ast.copy_location(made, node)
         return self.reader.hole(node, f"{path}: {errors[0]}")
+
+    def _rank(self, node: ast.Call) -> int | None:
+        """How many axes the first operand has in every call seen; None where that differs or is not known."""
+        site = self.reader.site(node)
+        seen = {len(v.shape) for e in site.events for v in e.args[:1] if isinstance(v, Tensor)}
+        return seen.pop() if len(seen) == 1 else None
 
     def op(self, node: ast.Call, op: OpDef, spelling: Spelling, callees: Sequence[Any]) -> ast.expr:
         """Bind a call to an op by one of its spellings; CannotBind where they do not fit."""
@@ -108,14 +118,15 @@ class Calls:
             if not isinstance(node.func, ast.Attribute):
                 raise CannotBind("a tensor method called through a variable")
             args = [node.func.value, *args]
-        if spelling.fixed:
-            args, keywords = self._settled(node, spelling, args, keywords)
+        args, keywords = self._settled(node, spelling, args, keywords)
         sequence = any(p.variadic and not p.keyword_only for p in spelling.parsed.parameters) and self._single_sequence(
             node, spelling, args
         )
         bound = bind(op, spelling, args, keywords, partial=not complete or is_partial, variadic_is_sequence=sequence)
-        if not spelling.layer:
-            self._check_operands(op, spelling, bound, node)
+        if spelling.layer:
+            self._check_kinds(spelling, bound, _held(callees))
+        else:
+            self._check_operands(op, spelling, bound, node, _held(callees))
         self._listed(op, bound)
         made = Op(
             op.name,
@@ -147,10 +158,12 @@ class Calls:
 
         def settled(name: str, value: ast.expr) -> ast.expr:
             seen = self.reader.values(value)
-            if name not in spelling.fixed or is_literal(value) or not seen:
+            conversion = spelling.conversion(name)
+            table = conversion.read if conversion is not None and isinstance(conversion.read, Mapping) else {}
+            if (name not in spelling.fixed and not table) or is_literal(value) or not seen:
                 return value
-            wanted = spelling.fixed[name]
-            if not all(type(v) is type(wanted) and v == wanted for v in seen):
+            wanted = spelling.fixed[name] if name in spelling.fixed else seen[0]
+            if not all(type(v) is type(wanted) and v == wanted for v in seen) or (table and wanted not in table):
                 return value
             self.reader.note(node, f"{name} is always {wanted!r} here, as it was in every call observed", "NF036")
             return constant(wanted)
@@ -158,9 +171,11 @@ class Calls:
         made = [settled(name, a) for name, a in zip(names, args, strict=False)]
         return [*made, *args[len(made) :]], [ast.keyword(k.arg, settled(k.arg or "", k.value)) for k in keywords]
 
-    def _check_operands(self, op: OpDef, spelling: Spelling, bound: Bound, node: ast.Call) -> None:
+    def _check_operands(
+        self, op: OpDef, spelling: Spelling, bound: Bound, node: ast.Call, held: Mapping[str, Any]
+    ) -> None:
         """Overloads are told apart by what was given: ``max(x, dim)`` and ``max(x, y)``."""
-        self._check_kinds(spelling, bound)
+        self._check_kinds(spelling, bound, held)
         overloaded = len({other.name for other, _ in registry.find(spelling.path)}) > 1
         for parameter in op.operands:
             given = bound.operands.get(parameter.name)
@@ -186,12 +201,17 @@ class Calls:
             ):
                 raise CannotBind(f"{name} is a number, not a tensor")
 
-    def _check_kinds(self, spelling: Spelling, bound: Bound) -> None:
+    def _check_kinds(self, spelling: Spelling, bound: Bound, held: Mapping[str, Any] = _NOTHING) -> None:
+        """Whether arguments, given here or ``held`` by the callable, are of the kinds that the spelling asks for."""
         for argument, kind in spelling.kinds.items():
             conversion = spelling.conversion(argument)
             name = conversion.attribute if conversion else argument
             given = bound.operands.get(name, bound.attributes.get(name))
+            if given is None and argument not in held:
+                continue
             if given is None:
+                if not kind_holds(kind, held[argument]):
+                    raise CannotBind(f"{argument} is not a {kind}")
                 continue
             seen = self.reader.values(given)
             if not seen and is_literal(given):
@@ -199,7 +219,7 @@ class Calls:
             elif not seen and self.reader.static(given) is not MISSING:
                 seen = [self.reader.static(given)]
             elif not seen and isinstance(given, ast.Tuple | ast.List):
-                seen = [()]
+                seen = [tuple(given.elts)]
             if not all(kind_holds(kind, value) for value in seen):
                 raise CannotBind(f"{argument} is not a {kind}")
 
@@ -272,6 +292,8 @@ class Calls:
         """Whether the callee is written out, not handed in through a variable."""
         if not callees or self._is_lookup(node.func):
             return True
+        if isinstance(callees[0], functools.partial):
+            return False
         if isinstance(node.func, ast.Attribute) and not isinstance(callees[0], type):
             path = self.reader.conventions.path(callees[0]) or ""
             if path.rpartition(".")[2] == node.func.attr:
@@ -324,6 +346,8 @@ class Calls:
         if found and None not in found:
             node.nf_partial = found  # type: ignore[attr-defined]
             node.nf_partial_mixed = None in paths  # type: ignore[attr-defined]
+            if len(found) == 1 and found[0] is not None:
+                node.args[0].nf_op = found[0].name  # type: ignore[attr-defined]
 
     def _layers_in_turn(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
         """A call of different layers in turn: ``for layer in self.reader.layers: x = layer(x)``."""
@@ -342,6 +366,7 @@ class Calls:
             try:
                 args, keywords = self.expand(node, spelling)
                 bound = bind(op, spelling, args, keywords, partial=True)
+                self._check_kinds(spelling, bound)
             except CannotBind:
                 continue
             made = Op(
@@ -403,6 +428,16 @@ class Calls:
         self.reader.counts.assumed += self.reader.counts.observed - before
         self.reader.counts.observed = before
         return made
+
+
+def _held(callees: Sequence[Any]) -> dict[str, Any]:
+    """The keywords that a ``partial`` holds."""
+    return {k: v for c in callees if isinstance(c, functools.partial) for k, v in c.keywords.items()}
+
+
+def _is_of(instance: Any, spelling: Spelling) -> bool:
+    """Whether a layer's own attributes are of the kinds that its spelling asks for."""
+    return all(kind_holds(kind, getattr(instance, name)) for name, kind in spelling.kinds.items() if hasattr(instance, name))
 
 
 def _is_base_call(node: ast.Call) -> bool:

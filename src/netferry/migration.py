@@ -18,10 +18,13 @@ from netferry.assemble import Assembler
 from netferry.collecting import paused
 from netferry.diagnostics import FAILED, INCOMPLETE, MIGRATED, Diagnostic, NetferryError, Severity, failure
 from netferry.frameworks import catalog as frameworks
+from netferry.graphs import fallback
+from netferry.graphs.whole import Original, Whole, opened
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
 from netferry.observe.run import Observation, observe
-from netferry.passes import caches, fold_padding, ranges, sizes, unit_axes, unused
+from netferry.observe.run import built as observed
+from netferry.passes import caches, compact, flattening, fold_padding, overloads, ranges, sizes, unit_axes, unused
 from netferry.passes.layout.bound import tensors
 from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.edit import leading_reads
@@ -31,7 +34,7 @@ from netferry.passes.lifting import lift
 from netferry.passes.promotion import promote
 from netferry.pivot.checker import require
 from netferry.pivot.program import Program
-from netferry.project import Project, load
+from netferry.project import Project, load, of_text
 from netferry.project.names import bound_names
 from netferry.weights.build import build_map
 from netferry.weights.map import WeightMap
@@ -59,6 +62,8 @@ class Reading:
     observation: Observation
     program: Program
     timings: dict[str, float]
+    original: Original | None = None
+    """The live network that the source was written for, where it has none of its own."""
 
     @property
     def numbers(self) -> int:
@@ -112,6 +117,8 @@ class Migration:
 
     def build(self, change: Callable[[str], ast.Module] = ast.parse) -> Any:
         """A new instance of the generated network; ``change`` may alter the code that is loaded."""
+        if self.written.call.isidentifier():  # A network that loading the code makes: load it anew.
+            self._modules.pop(change, None)
         module = self._load(change)
         return eval(module.__netferry_call__, module.__dict__)  # noqa: S307 - our own generated call
 
@@ -139,6 +146,17 @@ class Migration:
             frameworks.get(self.reading.framework).runtime(reading=True), source, frameworks.get(self.to).runtime(), target,
             self.weight_map,
         )  # fmt: skip
+
+    def save_weights(self, path: str | Path, checkpoint: str | Path | None = None) -> int:
+        """Write the target's arrays, made from a checkpoint of the source or from what a whole network holds itself."""
+        from netferry.weights.checkpoints import located, open_checkpoint, write_converted
+
+        if checkpoint is not None:
+            file = located(checkpoint)
+            return write_converted(open_checkpoint(file), self.weight_map, Path(path), file.name)
+        if self.reading.original is None:
+            raise failure("NF060", "the source is code alone", hint="Name a checkpoint of it.")
+        return write_converted(self.reading.original.weights(), self.weight_map, Path(path), self.reading.original.label)
 
     @functools.cached_property
     def input_orders(self) -> list[tuple[int, ...] | None]:
@@ -206,19 +224,25 @@ _RUNNING = ("guess", "observe")
 
 
 def read(
-    source: str | Path, entry: str | None, call: str | None, inputs: Sequence[Any] | None, *, prelude: str = "",
+    source: Any, entry: str | None, call: str | None, inputs: Sequence[Any] | None, *, prelude: str = "",
     static: bool = False, progress: Progress = _quiet, tab: str = "",
 ) -> Reading:  # fmt: skip
     """Read a source into a pivot program."""
     clock = _Clock(progress)
     with clock.stage("project", "reading the source"):
-        project = load(source, entry, tab=tab)
-        framework = frameworks.detect(project)
+        whole = opened(source)
+        if whole is None:
+            project = load(source, entry, tab=tab)
+            framework = frameworks.detect(project)
+        else:
+            text, entry = whole.original.source()
+            project, framework, call = of_text(text, whole.original.label, entry), whole.framework, f"{entry}()"
     frontend = frameworks.get(framework).reading()
     project.foreign = frontend.is_library
     project.adopt(frontend.network_libraries)
     with clock.stage("project", "finding the network"):
         found, reason, call = _entry(project, framework, call)
+        reason = "read from the graph of its layers" if whole else reason
     specs = [s for s in input_specs(inputs) if s.name not in getattr(frontend, "mode_flags", ())]
     input_reason = "given"
     if inputs is None:
@@ -229,7 +253,10 @@ def read(
     with clock.stage("read", "reading the network"):
         program = Assembler(project, observation, frontend, prelude).run(found)
         require(program)
-    return Reading(project, framework, found, reason, call, specs, input_reason, observation, program, clock.seconds)
+    original = whole.original if whole else None
+    return Reading(
+        project, framework, found, reason, call, specs, input_reason, observation, program, clock.seconds, original
+    )
 
 
 def _entry(project: Project, framework: str, call: str | None) -> tuple[str, str, str]:
@@ -271,14 +298,15 @@ def _called(call: str) -> str:
 
 
 def migrate(
-    source: str | Path, *, to: str, entry: str | None = None, call: str | None = None, inputs: Sequence[Any] | None = None,
+    source: Any, *, to: str, entry: str | None = None, call: str | None = None, inputs: Sequence[Any] | None = None,
     layout: str = "native", verify: bool = True, static: bool = False, prelude: str = "", progress: Progress = _quiet,
     tab: str = "",
 ) -> Migration:  # fmt: skip
     """Migrate a network's source code to another framework.
 
     Args:
-        source: ``.py`` file, package folder, importable name or notebook; ``SOURCE:ENTRY`` names the network.
+        source: ``.py`` file, package folder, importable name or notebook; ``SOURCE:ENTRY`` names the network. Or a network
+            without source: a file that holds a whole one (``.keras``), or a live model.
         to: ``torch``, ``tensorflow``, ``keras`` or ``flax``.
         entry: class or builder function; found when left out.
         call: expression that builds the network: ``"ResNet18(num_classes=10)"``.
@@ -290,6 +318,44 @@ def migrate(
         NetferryError: nothing could be migrated; the error says where, why and what to do.
     """
     frameworks.get(to)
+
+    def attempt(given: Any) -> Migration:
+        own = {"entry": entry, "call": call} if given is source else {}
+        return _migrate(
+            given, to, inputs=inputs, layout=layout, verify=verify, static=static, prelude=prelude, progress=progress,
+            tab=tab, **own,
+        )  # fmt: skip
+
+    if static or not isinstance(source, str | Path):
+        return attempt(source)
+
+    def built() -> Whole | None:
+        return built_network(source, entry, call, prelude, tab)
+
+    return fallback.attempted(lambda: attempt(source), built, attempt, progress)
+
+
+def built_network(source: str | Path, entry: str | None, call: str | None, prelude: str, tab: str) -> Whole | None:
+    """The network that a source builds, where its graph can be read."""
+    if opened(source) is not None:
+        return None
+    project = load(source, entry, tab=tab)
+    framework = frameworks.get(frameworks.detect(project))
+    whole, frontend = framework.whole(), framework.reading()
+    if whole is None:
+        return None
+    project.foreign = frontend.is_library
+    project.adopt(frontend.network_libraries)
+    found, _, call = _entry(project, framework.name, call)
+    with observed(project, frontend, found, call, prelude, real=True) as network:
+        return Whole(whole.FRAMEWORK, whole.of_object(network, found)) if whole.is_graph(network) else None
+
+
+def _migrate(
+    source: Any, to: str, *, entry: str | None = None, call: str | None = None, inputs: Sequence[Any] | None, layout: str,
+    verify: bool, static: bool, prelude: str, progress: Progress, tab: str,
+) -> Migration:  # fmt: skip
+    """Migrate a source as it is, or fail."""
     reading = read(source, entry, call, inputs, prelude=prelude, static=static, progress=progress, tab=tab)
     clock = _Clock(progress)
     with clock.stage("passes", "laying out axes"):
@@ -297,20 +363,25 @@ def migrate(
         leading = leading_reads(reading.program)
         found = solve(reading.observation.recording, keep_interface=layout == "source", leading=leading, native=native)
         program = reading.program.copy()
+        overloads.settle(program)
         unused.drop(program)
+        flattening.recognise(program)
         if frameworks.get(to).traced:
             caches.dissolve(program)
         program = apply_layout(program, found)
+        compact.separate(program)
         if frameworks.get(to).explicit_sizes:
             sizes.fill(program, channels_last=frameworks.get(reading.framework).channels_last)
             unit_axes.simplify(program)
             fold_padding.fold(program)
             program = lift(program)
+        else:
+            sizes.settle(program, channels_last=frameworks.get(reading.framework).channels_last)
         promote(program, whole_to_real=frameworks.get(to).whole_to_real)
         ranges.mark(program)
     with clock.stage("write", "writing the target"):
         frontend, writing = frameworks.get(reading.framework).reading(), frameworks.get(to).writing()
-        tracked = getattr(frontend, "tracked", False) and hasattr(writing, "places")
+        tracked = frontend.tracks(reading.observation.recording.network) and hasattr(writing, "places")
         recording = reading.observation.recording
         sites = {*recording.instantiated.values(), *recording.constructed.values()} if tracked else None
         written = write(program, writing, sites)
@@ -318,6 +389,8 @@ def migrate(
         placed = places(written, writing.places) if tracked else {}
         lazy = not frameworks.get(to).explicit_sizes
         weight_map = build_map(reading.observation, written, found, frontend, reading.framework, to, placed, lazy=lazy)
+        if reading.original is not None:
+            weight_map = reading.original.own_names(weight_map, recording.network)
     made = Migration(
         reading,
         to,

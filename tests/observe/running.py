@@ -32,6 +32,9 @@ class Probe:
         name = getattr(function, "__name__", "")
         return f"numpy.{name}" if getattr(np, name, None) is function else None
 
+    def array(self, value: Any) -> Any:
+        return value
+
     def inherited(self, function: Any) -> None:
         """No class extends another here."""
 

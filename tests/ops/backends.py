@@ -57,7 +57,10 @@ class Torch:
 
     def build(self, layer: Any, call: Callable[[], Any]) -> Any:
         """Make the layer ready to load parameters; returns it."""
-        return layer.double().eval()
+        layer.double().eval()
+        if any(self._torch.nn.parameter.is_lazy(p) for p in layer.parameters()):
+            call()
+        return layer
 
     def parts(self, layer: Any) -> list[Any]:
         """The layer and those within it."""

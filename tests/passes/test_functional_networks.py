@@ -158,3 +158,51 @@ def Net():
     assert "y = y[:, :, None, None]" in code and "shape" not in code.partition("class Gate")[2].partition("class ")[0]
     assert "Conv2d( 3, 3 * 2, 3," in " ".join(code.split()) and "groups=3" in code
     assert "StochasticDepth(0.2)" in code, "whole samples are dropped, not single values"
+
+
+def test_sizes_are_handed_on_through_nested_loops_and_branches(tmp_path: Path) -> None:
+    source = '''
+import keras
+
+BLOCKS = [(2, 4), (1, "pool"), (2, 8)]
+
+
+def network(batch_norm=False):
+    """Blocks from a list."""
+    model = keras.Sequential([keras.Input((8, 8, 3))])
+    for number, channels in BLOCKS:
+        for _ in range(number):
+            if channels == "pool":
+                model.add(layers.MaxPooling2D())
+            else:
+                conv = layers.Conv2D(channels, 3, padding="same")
+                model.add(conv)
+                if batch_norm:
+                    model.add(layers.BatchNormalization())
+    return model
+'''
+    code = migrated(source, tmp_path, entry="network", verify=True).code
+    assert code.count("in_channels = 3") == 1
+    assert code.index("in_channels = 3") < code.index("for number, channels in BLOCKS:")
+    assert "nn.Conv2d(in_channels, channels, 3, padding=1)" in code
+    assert "Lazy" not in code
+
+
+def test_comments_and_activations_of_a_builder_go_where_the_layers_are_applied(tmp_path: Path) -> None:
+    source = """
+import keras
+from keras import layers
+
+
+def network():
+    inputs = keras.Input((8, 8, 3))
+    # the stem
+    x = layers.Conv2D(4, 3, activation="relu", name="stem")(inputs)
+    x = layers.Flatten()(x)
+    # scores
+    return keras.Model(inputs, layers.Dense(2, name="scores")(x))
+"""
+    code = migrated(source, tmp_path, entry="network", verify=True).code
+    assert "        # the stem\n        x = F.relu(self.stem(inputs))" in code
+    assert "        # scores\n" in code
+    assert "self.stem = nn.Conv2d(3, 4, 3)" in code

@@ -76,11 +76,13 @@ def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, record
     module.__dict__[RECORDER] = recorder
     module.__file__ = str(file.path)
     known = recognised(file.tree, recorder.probe.name)
-    defined = {n.name for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
-    known = {name: path for name, path in known.items() if name in defined}
-    code = compile(instrument(tree, known), str(file.path), "exec", dont_inherit=True)
+    code = compile(
+        instrument(tree, {name: mark(name, path) for name, path in known.items()}),
+        str(file.path),
+        "exec",
+        dont_inherit=True,
+    )
     exec(code, module.__dict__)  # noqa: S102 - running the user's code is the observation
-    mark(module.__dict__, known)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ recorder on the way, so that ``super()``, ``locals()`` and code that reads its c
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from netferry.collecting import paused
@@ -19,16 +20,18 @@ _UNTOUCHED = {"super", "locals", "globals", "vars", "dir", "eval", "exec", "isin
 
 
 @paused()
-def instrument(tree: ast.Module, silent: Collection[str] = ()) -> ast.Module:
+def instrument(tree: ast.Module, silent: Mapping[str, ast.stmt] = MappingProxyType({})) -> ast.Module:
     """A copy of ``tree`` (whose nodes carry ``nf_id``) that reports to the global name :data:`RECORDER`.
 
-    The definitions named in ``silent`` do not tell what happens within them.
+    The definitions named in ``silent`` do not tell what happens within them; the statement given is run after each.
     """
-    made = _copied(tree)
+    made: ast.Module = _copied(tree)
     visitor = _Instrument()
-    for index, statement in enumerate(made.body):
-        if getattr(statement, "name", None) not in silent:
-            made.body[index] = visitor.visit(statement)
+    body: list[ast.stmt] = []
+    for statement in made.body:
+        after = silent.get(getattr(statement, "name", ""))
+        body += [visitor.visit(statement)] if after is None else [statement, after]
+    made.body = body
     return ast.fix_missing_locations(made)
 
 
@@ -164,7 +167,7 @@ class _Instrument(Transformer):
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
         self.generic_visit(node)
-        if len(node.ops) != 1 or isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn):
+        if len(node.ops) != 1 or isinstance(node.ops[0], ast.In | ast.NotIn):
             return node
         return _hook("compare", node, ast.Constant(type(node.ops[0]).__name__), node.left, node.comparators[0])
 

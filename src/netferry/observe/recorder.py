@@ -28,7 +28,7 @@ _INPLACE: Mapping[str, Callable[[Any, Any], Any]] = {
 }  # fmt: skip
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
-    "GtE": operator.ge,
+    "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
 }  # fmt: skip
 _UNARY: Mapping[str, Callable[[Any], Any]] = {
     "USub": operator.neg, "UAdd": operator.pos, "Invert": operator.invert,
@@ -105,12 +105,18 @@ class Recording:
     """Node of a number read from a name or a sequence -> the calls within which it was, each time."""
     given: dict[int, dict[str, int]] = field(default_factory=dict)
     """Number of a call of the user's function -> the numbers it was given by name, also by the function that made it."""
+    fields: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Number of a call of a module -> what plain data it was made with, by name."""
+    calls: dict[int, list[int]] = field(default_factory=dict)
+    """Node -> the numbers of the calls of the user's functions made there."""
     made_by: dict[int, int] = field(default_factory=dict)
     """Number of a call of a function that another returned -> the number of the call that returned it."""
     labels: dict[int, Any] = field(default_factory=dict)
     """Node that makes a layer -> the expression of the name that the source gives it."""
     executed: set[int] = field(default_factory=set)
     inputs: list[Tensor] = field(default_factory=list)
+    inner: list[Tensor] = field(default_factory=list)
+    """The inputs of networks inside the network, where these are graphs of their own."""
     outputs: Any = None
     network: Any = None
     failure: BaseException | None = None
@@ -210,6 +216,8 @@ class Recorder:
         if len(callees) < _LIMIT:
             callees.append(frame.function)
         self._keep(frame.node, value)
+        if type(value) in (int, bool):
+            self._place(frame.node, 3)
         layer = self.probe.layer_path(value) if isinstance(frame.function, type) else None
         if layer is not None:
             recording.constructed[id(value)] = frame.node
@@ -251,6 +259,7 @@ class Recorder:
         code = getattr(frame.function, "__code__", None)
         if code is None:
             return
+        self.recording.calls.setdefault(frame.node, []).append(frame.serial)
         names = code.co_varnames[: code.co_argcount]
         defaults = getattr(frame.function, "__defaults__", None) or ()
         found = dict(zip(reversed(names), reversed(defaults), strict=False))
@@ -342,7 +351,8 @@ class Recorder:
 
     def compare(self, node: int, name: str, left: Any, right: Any) -> Any:
         """A comparison."""
-        return self._operated(node, f"operator.{name}", _COMPARE[name](left, right), left, right)
+        operands = () if name.startswith("Is") else (left, right)  # Identity is nothing that a framework computes.
+        return self._operated(node, f"operator.{name}", _COMPARE[name](left, right), *operands)
 
     def unary(self, node: int, name: str, operand: Any) -> Any:
         """A unary operator."""
@@ -378,7 +388,7 @@ class Recorder:
     def _operated(self, node: int, path: str, value: Any, *operands: Any) -> Any:
         if self.active:
             self._keep(node, value)
-            if type(value) is int:
+            if type(value) in (int, bool):
                 self._place(node, 3)
             if self._is_tensor(*operands):
                 self.event(node, path, operands, {}, value)

@@ -40,8 +40,11 @@ class Frontend(Probe, Protocol):
     def defining_modules(self, network: Any) -> set[str]:
         """The Python modules that define the classes of a network's parts."""
 
-    def seen(self, network: Any) -> tuple[Any, Any] | None:
-        """The inputs and outputs of a network that was already applied while it was built; None otherwise."""
+    def seen(self, network: Any) -> tuple[Any, Any, Any] | None:
+        """The inputs and outputs of a network that was already applied while it was built; None otherwise.
+
+        The last are the inputs of the networks in it, which were applied to these before.
+        """
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch a network between training and inference."""
@@ -206,6 +209,7 @@ def _forward(
     applied = frontend.seen(network)
     if applied is not None:
         recording.inputs, recording.outputs = list(_flatten(recorder.facts(applied[0]))), recorder.facts(applied[1])
+        recording.inner = list(_flatten(recorder.facts(applied[2])))
         return
     recording.inputs = list(_flatten(recorder.facts([args, kwargs])))
     frontend.set_training(network, False)

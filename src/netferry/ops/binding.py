@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ class Bound:
     attributes: dict[str, ast.expr]
 
 
+_SPATIAL = re.compile(r"(\d)d(_with)?$")
 _WINDOWS = frozenset({"kernel_size", "stride", "dilation"})
 """Attributes that are a number for each axis, or one for all."""
 
@@ -147,6 +149,16 @@ def _check_fixed(spelling: Spelling, name: str, value: ast.expr | None) -> None:
     wanted = spelling.fixed[name]
     if not is_literal(value) or literal(value) != wanted:
         raise CannotBind(f"{name}={ast.unparse(value)} (only {wanted!r} can be translated)")
+
+
+def of_rank(
+    candidates: Sequence[tuple[OpDef, Spelling]], rank: int | None
+) -> Sequence[tuple[OpDef, Spelling]]:
+    """Those of several ops under one path (``keras.ops.max_pool``) that work on as many axes, batch and channels included."""
+    spatial = {op.name: int(found[1]) for op, _ in candidates if (found := _SPATIAL.search(op.name))}
+    if rank is None or len(spatial) < 2:
+        return candidates
+    return [(op, s) for op, s in candidates if spatial.get(op.name, rank - 2) == rank - 2] or candidates
 
 
 def kind_holds(kind: str, value: Any) -> bool:

@@ -35,10 +35,9 @@ def recognised(tree: ast.Module, framework: str) -> dict[str, str]:
     return found
 
 
-def mark(namespace: Mapping[str, Any], found: Mapping[str, str]) -> None:
-    """Remember of loaded definitions what they are."""
-    for name, path in found.items():
-        setattr(namespace[name], _MARK, path)
+def mark(name: str, path: str) -> ast.stmt:
+    """A statement that remembers of a definition what it is."""
+    return ast.Assign([ast.Attribute(ast.Name(name, ast.Load()), _MARK, ast.Store())], ast.Constant(path))
 
 
 def path_of(value: Any) -> str | None:

@@ -253,7 +253,7 @@ def _torch(n: int, layer: str, function: str, layer_rest: str, function_rest: st
     """The layer, the function, and the function's other address."""
     return [
         torch_layer(f"{layer}{n}d", layer_rest, **options),
-        functional(f"{function}{n}d", function_rest, positional=3, **options),
+        functional(f"{function}{n}d", function_rest, positional=2, **options),
     ]
 
 
@@ -294,7 +294,6 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
         when=when,
         silent=_UNPADDED,
         positional=3,
-        read=False,
     )
     fallback = supported(function, f"x, {rest}", positional=3)
     return {
@@ -307,7 +306,7 @@ def _keras(n: int, kind: str, function: str, rest: str, plain: dict[str, Any]) -
 
 def _with_kernel_as_stride(spelling: Spelling) -> Spelling:
     maps = {**spelling.maps, "strides": "kernel_size"}
-    return replace(spelling, maps=maps, when={**spelling.when, "stride": None})
+    return replace(spelling, maps=maps, when={**spelling.when, "stride": None}, read=False)
 
 
 def _cases(n: int, base: dict[str, Any], *changes: dict[str, Any]) -> Iterator[Case]:

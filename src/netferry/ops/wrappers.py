@@ -60,12 +60,32 @@ def _register_direction(kind: _Kind) -> None:
         for key, spec in _both(lambda suffix, path: _in_torch(kind, suffix, True)).items()
     }
     params = _both(lambda suffix, path: _canonical(kind, suffix, True))
+    in_keras = _both(lambda suffix, path: _in_keras(kind, suffix, True, path))
     register(OpDef(
         f"bidirectional_{kind.name}", f"x, *, input_size=..., hidden_size, {_OPTIONS}",
         f"One level of {kind.torch} in both directions, whose outputs are merged.", layout="opaque",
         params=params, optional={n: "bias" for n in params if n.startswith("bias")},
-        spellings={"torch": [support_layer(name, f"input_size, hidden_size, {_OPTIONS}", params=in_torch, positional=2)]},
+        spellings={
+            "torch": [support_layer(name, f"input_size, hidden_size, {_OPTIONS}", params=in_torch, positional=2)],
+            **on_keras(lambda package: _written(package, kind, in_keras)),
+        },
     ))  # fmt: skip
+
+
+def _written(package: str, kind: _Kind, params: Mapping[str, str]) -> list[Spelling]:
+    """Keras wraps a layer for one direction; what it does by default goes without saying."""
+    plain = {"bias": True, "return_state": False, "merge_mode": "concat"}
+    wrapped = f"{package}.layers.Bidirectional({package}.layers.{kind.keras}({{hidden_size}}%s)%s)"
+    every = ", use_bias={bias}, return_sequences={return_sequences}, return_state={return_state}"
+    forms: list[tuple[str, str, dict[str, Any]]] = [
+        ("", "", {**plain, "return_sequences": False}),
+        (", return_sequences=True", "", {**plain, "return_sequences": True}),
+        (every, ", merge_mode={merge_mode}", {}),
+    ]
+    return [
+        Spelling("", template=wrapped % (inner, outer), call="x", params=params, layer=True, read=False, when=when)
+        for inner, outer, when in forms
+    ]
 
 
 def _inner(attributes: Mapping[str, Any]) -> tuple[_Kind | None, bool]:

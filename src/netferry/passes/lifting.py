@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from netferry.passes import factories
+from netferry.ops import registry
+from netferry.passes import factories, graph_classes
 from netferry.passes.lifted_names import Namer, class_name
 from netferry.passes.splitting import Split, Splitter, is_application, loads, stores
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
-from netferry.pivot.nodes import Hole, Op, Reference
+from netferry.pivot.nodes import Hole, LayerCall, Op, Reference
 from netferry.pivot.program import Definition, Program
 from netferry.walking import Transformer, walk
 
@@ -46,7 +47,8 @@ def lift(program: Program) -> Program:
         functions.pop(inner.name, None) if functions.get(inner.name) is inner else None
     chosen = _chosen(functions, program, set(made_by))
     top = _top_level(program)
-    if not chosen and not top:
+    graphs = [c for c in program.classes() if graph_classes.graph_of(c) is not None]
+    if not chosen and not top and not graphs:
         return program
     taken = {name for d in program.definitions for name in d.names}
     lifted: dict[str, Lifted] = {}
@@ -64,8 +66,8 @@ def lift(program: Program) -> Program:
         definition.node = changer.visit(definition.node)
     if top:
         _lift_top(program, top, lifted, labels, taken)
-    _trim(program, lifted)
     program.construction = _Renamed(lifted).visit(program.construction)
+    _trim(program, lifted)
     program.definitions[:] = _reached(program)
     left = {id(n) for d in program.definitions for n in walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]
@@ -116,7 +118,22 @@ def _functions(program: Program) -> dict[str, ast.FunctionDef]:
 
 def _applying(functions: dict[str, ast.FunctionDef]) -> set[int]:
     """The functions that apply layers which they make."""
-    return {id(node) for node in functions.values() if any(is_application(n) for n in _own(node))}
+    return {id(node) for node in functions.values() if any(is_application(n) for n in _own(node)) or _calls_own(node)}
+
+
+def _calls_own(function: ast.FunctionDef) -> bool:
+    """Whether a function calls a layer that it has made and given a name."""
+    held: set[str] = set()
+    for node in _own(function):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=Op(layer=True) as made) if registry.get(
+                made.name
+            ).has_parameters:
+                held.add(name)
+    callees = [
+        n.func if isinstance(n, ast.Call) else n.callee for n in _own(function) if isinstance(n, ast.Call | LayerCall)
+    ]
+    return any(isinstance(c, ast.Name) and c.id in held for c in callees)
 
 
 def _is_network(node: ast.FunctionDef) -> bool:
@@ -165,23 +182,24 @@ def _is_tensor(node: ast.expr, program: Program) -> bool:
 
 
 def _tensor_parameters(node: ast.FunctionDef, program: Program) -> list[str]:
-    """The parameters that hold tensors wherever the run read them."""
+    """The parameters that hold tensors, or sometimes nothing, where the run read them first."""
     found: list[str] = []
     for argument in [*node.args.args, *node.args.kwonlyargs]:
-        seen = [
-            v for n in walk(node) if isinstance(n, ast.Name) and n.id == argument.arg and isinstance(n.ctx, ast.Load)
-            for v in program.facts.values.get(getattr(n, "nf_id", -1), [])[:1]
+        reads = [
+            seen for n in walk(node) if isinstance(n, ast.Name) and n.id == argument.arg and isinstance(n.ctx, ast.Load)
+            if (seen := program.facts.values.get(getattr(n, "nf_id", -1), []))
         ]  # fmt: skip
-        first = seen[0] if seen else None
-        if isinstance(first, Tensor) or (
-            isinstance(first, list | tuple) and first and all(_has_tensor(v, program) for v in first)
-        ):
+        given = [v for v in reads[0] if v is not None] if reads else []
+        if given and _is_data(given[0]):
             found.append(argument.arg)
     return found
 
 
-def _has_tensor(value: Any, program: Program) -> bool:
-    return isinstance(value, Tensor) or type(value).__name__ == "KerasTensor"
+def _is_data(value: Any) -> bool:
+    """Whether a value is a tensor, or several."""
+    if isinstance(value, list | tuple) and value:
+        return all(isinstance(v, Tensor) or type(v).__name__ == "KerasTensor" for v in value)
+    return isinstance(value, Tensor)
 
 
 class _Change(Transformer):
@@ -201,7 +219,12 @@ class _Change(Transformer):
         return _as_class(found, self.lifted, self.labels, Rounds(self.program.facts), self.classes)
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return node
+        rounds = Rounds(self.program.facts)
+
+        def splitter(parameters: set[str]) -> Splitter:
+            return Splitter(self.lifted, self.labels, Namer(), set(), parameters, rounds, self.classes)
+
+        return graph_classes.divide(node, splitter, placed)
 
 
 class Rounds:
@@ -237,7 +260,20 @@ def _as_class(
     splitter = Splitter(lifted, labels, Namer(), set(found.tensors), set(parameters), rounds, classes)
     split = splitter.body(node.body)
     tensors = split.inputs or [a.arg for a in [*node.args.args, *node.args.kwonlyargs] if a.arg in found.tensors]
-    return make_class(found.name, static, tensors, split, parameters, _docstring(node), whole=found.is_valued)
+    made = make_class(found.name, static, tensors, split, parameters, _docstring(node), whole=found.is_valued)
+    if not split.inputs:
+        _give_defaults(made.body[-1], node.args)
+    return made
+
+
+def _give_defaults(forward: ast.stmt, own: ast.arguments) -> None:
+    """Tensors that callers may leave out."""
+    assert isinstance(forward, ast.FunctionDef)
+    named = [a.arg for a in own.args]
+    optional = {*named[len(named) - len(own.defaults) :], *(a.arg for a in own.kwonlyargs)}
+    taken = [a.arg for a in forward.args.args]
+    count = next((i for i, name in enumerate(reversed(taken)) if name not in optional), len(taken))
+    forward.args.defaults = [ast.Constant(None) for _ in range(count)]
 
 
 def _docstring(node: ast.FunctionDef) -> ast.stmt | None:
@@ -285,7 +321,7 @@ def make_class(
     kept.args = [ast.arg("self"), *kept.args]
     shared = [n for n in split.shared if n not in split.made]
     saved = [ast.parse(f"self.{n} = {n}").body[0] for n in shared]
-    init_body = _placed(split.init, saved, shared, parameters)
+    init_body = placed(split.init, saved, shared, parameters)
     init = ast.FunctionDef("__init__", kept, [*base, *init_body], [], None)
     forward = ast.FunctionDef(
         "forward", ast.arguments([], [ast.arg("self"), *(ast.arg(t) for t in tensors)], None, [], [], None, []),
@@ -295,7 +331,7 @@ def make_class(
     return ast.ClassDef(name, [Reference("", "Module")], [], body, [])
 
 
-def _placed(
+def placed(
     body: list[ast.stmt], saved: list[ast.stmt], shared: Sequence[str], parameters: Sequence[str]
 ) -> list[ast.stmt]:
     """What the forward pass needs too is kept: parameters at the start, what is computed where that is known."""

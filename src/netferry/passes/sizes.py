@@ -9,39 +9,45 @@ from __future__ import annotations
 import ast
 import functools
 import itertools
+import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from netferry.ops import registry
 from netferry.ops.core import INFERRED
+from netferry.passes import decisions
 from netferry.passes.layout.bound import layer_attributes
-from netferry.passes.provenance import OUTPUTS, Chain, Provenance, Terms, runner, tensors
+from netferry.passes.provenance import Chain, Provenance, Terms, constructor, runner, tensors
+from netferry.passes.size_sites import (
+    Put,
+    Sample,
+    Scopes,
+    block_of,
+    candidates,
+    changing,
+    free_name,
+    function_around,
+    given_to,
+    hands_on,
+    is_size,
+    operand_size,
+    outermost_loop,
+    scoped,
+)
+from netferry.passes.told import Told
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
-from netferry.pivot.nodes import Op, constant
+from netferry.pivot.nodes import Op, Reference, constant
 from netferry.pivot.program import Definition, Program
-from netferry.walking import Transformer, walk
+from netferry.walking import walk
 
 _CHANNELS = frozenset({"in_channels", "num_features", "num_channels"})
 _LAST = frozenset({"in_features", "input_size", "normalized_shape"})
 _OPERANDS = {"query_size": ("query",), "value_size": ("value", "query"), "key_size": ("key", "value", "query")}
 """Last sizes of operands by name, or of those that stand for them where they are not given."""
-_POSITIONS = {"query": 0, "value": 1, "key": 2}
 _KNOWN = _CHANNELS | _LAST | _OPERANDS.keys() | {"dimensions"}
 _SHORT = {"num_features": "in_channels", "num_channels": "in_channels", "normalized_shape": "in_channels"}
 """What arguments and variables that hand sizes on are called."""
-_SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.For, ast.If, ast.While)
-Scopes = list[ast.AST]
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A size as seen once, the calls within which it was (the site's own last), and the layers it comes from."""
-
-    value: Any
-    chain: Chain
-    terms: Terms = ()
 
 
 def fill(program: Program, *, channels_last: bool) -> int:
@@ -49,7 +55,16 @@ def fill(program: Program, *, channels_last: bool) -> int:
     return _Filler(program, channels_last).run()
 
 
+def settle(program: Program, *, channels_last: bool) -> None:
+    """Say the sizes of tensors that constructors ask for, where layers learn all others by themselves."""
+    filler = _Filler(program, channels_last)
+    filler.only_marked = True
+    filler.run()
+
+
 class _Filler:
+    only_marked = False
+
     def __init__(self, program: Program, channels_last: bool) -> None:
         self.program = program
         self.recording = program.facts
@@ -60,8 +75,14 @@ class _Filler:
         self.lines: dict[int, int] = {}
         self.threaded: dict[int, list[tuple[str, dict[int, Any]]]] = {}
         """Function -> its new parameters, and what each call gives for them."""
+        self.sources: dict[tuple[int, str], dict[int, Terms]] = {}
+        """Function and new parameter -> the layers whose channels it counts in each call."""
         self.handed: dict[tuple[int, tuple[Any, ...]], str] = {}
         """Loop and sizes in it -> the variable that hands them on."""
+        self.rounds: dict[tuple[int, str], list[list[Any]]] = {}
+        """Loop and variable that its rounds hand on -> what it was in every round, for each call of the function around."""
+        self.truths: set[int] = set()
+        """The sites of decisions that are truths: an argument each, even where all runs agreed."""
         self.first: dict[int, Event] = {}
         for event in self.recording.events:
             if event.instance is not None:
@@ -72,31 +93,51 @@ class _Filler:
     def run(self) -> int:
         """Every layer op of the program; nested ones before those around them."""
         found = self._collect()
+        if self.only_marked:
+            found = []
         self.dimensions = {self._size(e, "dimensions") for e in self.first.values() if self._is_spatial(e)}
+        trees = [d.node for d in self.program.definitions]
+        self.told = Told(trees)
+        decided = [] if self.only_marked else decisions.find(trees, self.recording, self._is_channels)
         self._shapes()
+        if len(self.dimensions) == 1:
+            self._handed_dimensions(constant(next(iter(self.dimensions))))
         made = list(self.recording.constructed.values())
         # Sites that run more often first: what others need in some of the runs is among what these are told.
-        found.sort(key=lambda item: -made.count(getattr(item[0], "nf_id", -1)))
-        left = sum(self._fill(node, scopes) for node, scopes in found)
+        jobs = [(made.count(getattr(n, "nf_id", -1)), functools.partial(self._fill, n, s)) for n, s in found]
+        jobs += [(len(self.recording.values[d.node.nf_id]), functools.partial(self._decide, d)) for d in decided]  # type: ignore[attr-defined]
+        left = sum(job() for _, job in sorted(jobs, key=lambda item: -item[0]))
         placed: list[Definition] = []
         for definition in self.program.definitions:
             before = getattr(definition.node, "nf_before", [])
             placed += [Definition((n.targets[0].id,), n, definition.module) for n in before]
-            definition.node = _Put().visit(definition.node)
+            definition.node = Put().visit(definition.node)
             placed.append(definition)
         self.program.definitions[:] = placed
         return left
+
+    def _handed_dimensions(self, dimensions: ast.expr) -> None:
+        """Layers that code hands around as classes are for the data that all of their kind are called with."""
+        for node in (n for d in self.program.definitions for n in walk(d.node)):
+            for op in getattr(node, "nf_partial", ()):
+                if _lacks_dimensions(op.name) and op.attribute("dimensions") is None:
+                    op.attributes.append(ast.keyword("dimensions", dimensions))
+            if isinstance(node, Reference) and any(_lacks_dimensions(op.name) for op, _ in registry.find(node.path)):
+                node.attributes = {"dimensions": dimensions}
 
     def _collect(self) -> list[tuple[Op, Scopes]]:
         found: list[tuple[Op, Scopes]] = []
         twice: set[str] = set()
         for tree in [*(d.node for d in self.program.definitions), self.program.construction]:
-            for node, scopes in _scoped(tree, []):
+            for node, scopes in scoped(tree, []):
                 number = getattr(node, "nf_id", -1)
                 self.lines.setdefault(number, getattr(node, "lineno", 0))
                 if isinstance(node, ast.Call):
                     self.calls[number] = node
                     self.scopes[number] = scopes
+                elif isinstance(node, ast.ClassDef) and (init := constructor(node)) is not None:
+                    twice |= {node.name} & self.provenance.functions.keys()
+                    self.provenance.functions[node.name] = init
                 elif isinstance(node, ast.FunctionDef):
                     twice |= {node.name} & self.provenance.functions.keys()
                     self.provenance.functions[node.name] = node
@@ -111,10 +152,10 @@ class _Filler:
     def _shapes(self) -> None:
         """``Dense(x.shape[-1])``: sizes of tensors that layers are made with, at once or through a name."""
         for tree in [d.node for d in self.program.definitions]:
-            nodes = list(_scoped(tree, []))
-            given = [
+            nodes = list(scoped(tree, []))
+            given = [] if self.only_marked else [
                 k.value for n, _ in nodes if isinstance(n, Op) and n.layer for k in n.attributes
-            ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in _given(n)]  # fmt: skip
+            ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in given_to(n)]  # fmt: skip
             inside = {id(n) for g in given for n in walk(g)}
             names = {n.id for g in given for n in walk(g) if isinstance(n, ast.Name)}
             for node, scopes in nodes:
@@ -123,11 +164,12 @@ class _Filler:
                         value
                     ):
                         inside |= {id(n) for n in walk(value)}
-                        if _is_size(value):
+                        if is_size(value):
                             self._input_size(value, scopes, name)
                             node.nf_size = True  # type: ignore[attr-defined]
             for node, scopes in nodes:
-                if id(node) in inside and _is_size(node) and not hasattr(node, "nf_value"):
+                wanted = id(node) in inside or hasattr(node, "nf_sized")
+                if wanted and is_size(node) and not hasattr(node, "nf_value") and not hasattr(node, "nf_decided"):
                     self._input_size(node, scopes)
 
     def _data(self, node: ast.expr) -> bool:
@@ -149,7 +191,7 @@ class _Filler:
             missing.remove("dimensions")
         for name in missing:
             samples = [s for s in self._samples(site, name) if s.value is not None]
-            made = self.resolve(samples, scopes, name, site) if samples else None
+            made = self.resolve(samples, scopes, name, site) if samples else self.told.size(node, name)
             if made is not None:
                 node.attributes.append(ast.keyword(name, made))
                 if any(isinstance(s.value, tuple) for s in samples):  # The sizes say which axes they are of.
@@ -160,16 +202,16 @@ class _Filler:
     def _is_spatial(self, event: Event) -> bool:
         return event.path.rpartition(".")[2].startswith("BatchNorm") and self._size(event, "dimensions") is not None
 
-    def _samples(self, site: int, name: str) -> Iterator[_Sample]:
+    def _samples(self, site: int, name: str) -> Iterator[Sample]:
         for identity, made_at in self.recording.constructed.items():
             if made_at == site and identity in self.first:
                 event = self.first[identity]
                 terms = () if name == "dimensions" else self._terms(event)
-                yield _Sample(self._size(event, name), self.recording.chains.get(identity, ()), terms)
+                yield Sample(self._size(event, name), self.recording.chains.get(identity, ()), terms)
         for identity, (made_at, chain, _) in self.recording.based.items():
             if made_at == site and identity in self.first:
                 event = self.first[identity]
-                yield _Sample(self._size(event, name), chain, () if name == "dimensions" else self._terms(event))
+                yield Sample(self._size(event, name), chain, () if name == "dimensions" else self._terms(event))
 
     def _axes(self, event: Event, rank: int) -> list[int]:
         """The trailing axes over which a layer normalises, where they are several."""
@@ -189,8 +231,8 @@ class _Filler:
 
     def _size(self, event: Event, name: str) -> Any:
         if name in _OPERANDS:
-            return _operand_size(event, _OPERANDS[name])
-        given = next((a for a in (*event.args, *event.kwargs.values()) if isinstance(a, Tensor)), None)
+            return operand_size(event, _OPERANDS[name])
+        given = next(tensors([*event.args, *event.kwargs.values()]), None)
         if given is None or len(given.shape) < 2:
             return None
         if name == "dimensions":
@@ -204,25 +246,59 @@ class _Filler:
         site = getattr(node, "nf_id", -1)
         values = self.recording.values.get(site, [])
         if not values:
+            if hasattr(node, "nf_sized"):  # No run came here: whoever does must say the size.
+                node.nf_value = constant(None)
             return 1
         chains = self.recording.within.get(site, [])
-        samples = [_Sample(v, c, t) for v, c, t in zip(values, chains, self._read(node, len(values)), strict=False)]
+        samples = [Sample(v, c, t) for v, c, t in zip(values, chains, self._read(node, len(values)), strict=False)]
         made = self.resolve(samples, scopes, name or "in_features", site, exact=bool(name)) or constant(values[0])
         node.nf_value = made
         return 0
 
+    def _decide(self, decision: decisions.Decision) -> int:
+        """Say what a decision depends on; what cannot be said stays as it is, for the next pass to tell of."""
+        node, site = decision.node, getattr(decision.node, "nf_id", -1)
+        values = self.recording.values[site]
+        if hasattr(node, "nf_value"):
+            return 0
+        chains, terms = self.recording.within.get(site, []), self._read(node, len(values))
+        samples = [Sample(v, c, t) for v, c, t in zip(values, chains, terms, strict=False)]
+        if type(values[0]) is bool:
+            self.truths.add(site)
+        made = self.resolve(samples, decision.scopes, decision.name, site, exact=decision.exact)
+        if made is not None:
+            node.nf_value = made  # type: ignore[attr-defined]
+        return made is None
+
+    def _tensors_read(self, node: Any) -> list[Tensor]:
+        """The tensors of which a read of a size told the size, each time."""
+        shape = getattr(node, "nf_shape", node)
+        operand = next((n.operand("x") for n in walk(shape) if isinstance(n, Op) and n.name == "shape"), None)
+        seen = self.recording.values.get(getattr(operand, "nf_id", -1), [])
+        return seen if all(isinstance(v, Tensor) for v in seen) else []
+
     def _read(self, node: Any, count: int) -> list[Terms]:
         """The layers whose channels a read of a size counts, each time."""
-        operand = next((n.operand("x") for n in walk(node) if isinstance(n, Op) and n.name == "shape"), None)
-        seen = self.recording.values.get(getattr(operand, "nf_id", -1), [])
-        if len(seen) != count or not all(isinstance(v, Tensor) for v in seen):
+        seen = self._tensors_read(node)
+        if len(seen) != count or isinstance(node, ast.Compare):
             return [()] * count
         return [self.provenance.terms.get(v.identity, ()) for v in seen]
+
+    def _is_channels(self, node: ast.expr) -> bool:
+        """Whether a read of a size was one of channels."""
+        values = self.recording.values.get(getattr(node, "nf_id", -1), [])
+        shapes = [t.shape for t in self._tensors_read(node)]
+        if len(shapes) != len(values) or any(len(s) < 2 for s in shapes):
+            return False
+        others = [s[1:-1] if self.channels_last else s[2:] for s in shapes]
+        return all(v == s[-1 if self.channels_last else 1] for v, s in zip(values, shapes, strict=True)) and any(
+            v not in rest for v, rest in zip(values, others, strict=True)
+        )
 
     # -- one size as an expression -------------------------------------------------------------------------------
 
     def resolve(
-        self, samples: Sequence[_Sample], scopes: Scopes, name: str, site: int, *, exact: bool = False
+        self, samples: Sequence[Sample], scopes: Scopes, name: str, site: int, *, exact: bool = False
     ) -> ast.expr | None:
         """An expression that has every sample's value where the site is run; None where there is none."""
         if name == "dimensions":
@@ -230,18 +306,22 @@ class _Filler:
         made = self._told(samples, site)
         if made is not None:
             return made
-        if len({s.value for s in samples}) == 1:
+        function = function_around(scopes)
+        is_inner = function is not None and function.name != self.program.entry
+        if function is not None and (same := self._same(samples, function)) is not None:
+            return same
+        if len({s.value for s in samples}) == 1 and not (site in self.truths and is_inner):
             return constant(samples[0].value)
-        function = _function(scopes)
         inner = next((n for n in reversed(scopes) if isinstance(n, ast.FunctionDef)), None)
         outer = function or inner or next((n for n in scopes if isinstance(n, ast.For)), None)
-        made = self._neighbour(samples, outer, scopes, site) if outer is not None else None
+        plain = outer is not None and type(samples[0].value) is not bool
+        made = self._neighbour(samples, outer, scopes, site) if outer is not None and plain else None
         made = made or self._running(samples, scopes, name, site)
         if made is None and function is not None:
             made = self._argument(samples, function, name, exact=exact)
         return made
 
-    def _told(self, samples: Sequence[_Sample], site: int, *, earlier: bool = False) -> ast.expr | None:
+    def _told(self, samples: Sequence[Sample], site: int, *, earlier: bool = False) -> ast.expr | None:
         """What the layers that gave the channels were told, if it is the same words for all."""
         found: dict[str, ast.expr] = {}
         for sample in samples:
@@ -255,31 +335,57 @@ class _Filler:
 
     # -- rounds of loops -----------------------------------------------------------------------------------------
 
-    def _running(self, samples: Sequence[_Sample], scopes: Scopes, name: str, site: int) -> ast.expr | None:
+    def _running(self, samples: Sequence[Sample], scopes: Scopes, name: str, site: int) -> ast.expr | None:
         """In a loop, what a layer of the round before was told to give: a variable that each round hands on."""
-        depth = next((i for i, s in reversed(list(enumerate(scopes))) if not isinstance(s, ast.If)), -1)
-        loop = scopes[depth] if depth >= 0 else None
-        if not isinstance(loop, ast.For):
+        depth, loop = outermost_loop(scopes)
+        if loop is None:
             return None
-        rounds: dict[int, list[_Sample]] = {}
+        rounds: dict[int, list[Sample]] = {}
         for sample in samples:
             caller = self._caller(sample)
             rounds.setdefault(caller[0] if caller else 0, []).append(sample)
         values = [s.value for s in samples]
-        known = self.handed.get((id(loop), tuple(values)))
+        known = self.handed.get((id(loop), tuple(map(repr, values))))
         if known is not None:
             return ast.Name(known, ast.Load())
         groups = list(rounds.values())
-        step = self._step(groups, loop, samples, site)
+        turns = self._turns(rounds, site)
+        is_whole = sum(map(len, turns)) == len(samples)
+        behind = self._behind(turns, loop)
+        step = (self._step(groups, loop, samples, site) if is_whole else None) or behind
         if step is None:
             return None
-        start = self.resolve([group[0] for group in groups], scopes[:depth], name, site)
+        first = [group[0] for group in turns]
+        start = self.resolve(first, scopes[:depth], name, site) if all(first) else constant(None)  # type: ignore[arg-type]
         if start is None:
             return None
-        return self._hand_on(loop, _block(scopes[-1], site), _function(scopes) or loop, name, start, step, values)
+        around, block = function_around(scopes) or loop, block_of(scopes[-1], site)
+        made = self._hand_on(loop, block, around, name, start, step, values)
+        self.rounds[id(loop), made.id] = [[s and s.value for s in group] for group in turns]
+        return made
+
+    def _turns(self, rounds: dict[int, list[Sample]], site: int) -> list[list[Sample | None]]:
+        """The samples of every call's rounds of a loop; None for a round that did not need the size."""
+        serials = sorted(self.recording.calls.get(site, ()))
+        found: list[list[Sample | None]] = []
+        for caller, following in itertools.pairwise([*sorted(rounds), sys.maxsize]):
+            mine = {s.chain[-1].serial: s for s in rounds[caller]}
+            times = [s for s in serials if caller <= s < following]
+            found.append([mine.get(s) for s in times] if mine.keys() <= set(times) else list(rounds[caller]))
+        return found
+
+    def _behind(self, turns: list[list[Sample | None]], loop: ast.For) -> ast.expr | None:
+        """A variable that the rounds hand on and that had in each round what the next one needs here."""
+        for (at, name), known in self.rounds.items():
+            if at != id(loop) or [len(g) for g in known] != [len(g) for g in turns]:
+                continue
+            pairs = [(b, s) for g, h in zip(known, turns, strict=True) for b, s in zip(g, h[1:], strict=False) if s]
+            if len({s.value for _, s in pairs}) > 1 and all(before == s.value for before, s in pairs):
+                return ast.Name(name, ast.Load())
+        return None
 
     def _step(
-        self, groups: list[list[_Sample]], loop: ast.For, samples: Sequence[_Sample], site: int
+        self, groups: list[list[Sample]], loop: ast.For, samples: Sequence[Sample], site: int
     ) -> ast.expr | tuple[ast.expr] | None:
         """What the next round gets, or (in a tuple) how much more than this one."""
         later = [s for group in groups for s in group[1:]]
@@ -289,41 +395,43 @@ class _Filler:
         grown = self._growth(groups, site)
         if grown is not None:
             return (grown,)
-        for given in _candidates(loop):
+        for given in () if type(samples[0].value) is bool else candidates(loop):
             seen = self.recording.values.get(getattr(given, "nf_id", -1), [])
-            if len(seen) == len(samples) and _hands_on(seen, groups):
+            if len(seen) == len(samples) and hands_on(seen, groups):
                 return copied(given)  # type: ignore[no-any-return]
         values = {s.value for s in later}
         return constant(values.pop()) if len(values) == 1 else None
 
-    def _growth(self, groups: list[list[_Sample]], site: int) -> ast.expr | None:
+    def _growth(self, groups: list[list[Sample]], site: int) -> ast.expr | None:
         """What every round adds to the channels of the round before."""
-        more: list[_Sample] = []
+        more: list[Sample] = []
         for group in groups:
             for before, after in itertools.pairwise(group):
                 n, rest = len(before.terms), after.terms
                 if not n or (rest[:n] != before.terms and rest[-n:] != before.terms):
                     return None
                 added = rest[n:] if rest[:n] == before.terms else rest[:-n]
-                more.append(_Sample(after.value - before.value, after.chain, added))
+                more.append(Sample(after.value - before.value, after.chain, added))
         return self._told(more, site, earlier=True) if more else None
 
     def _hand_on(
         self, loop: ast.For, block: list[ast.stmt], around: ast.AST, name: str, start: ast.expr,
         step: ast.expr | tuple[ast.expr], values: list[Any],
-    ) -> ast.expr:  # fmt: skip
+    ) -> ast.Name:  # fmt: skip
         if isinstance(start, ast.Name) and self._is_mine(start.id, around):
             variable = start.id
         else:
-            variable = _free(_SHORT.get(name, name), around)
+            variable = free_name(_SHORT.get(name, name), around)
             before = getattr(loop, "nf_before", [])
             loop.nf_before = [*before, ast.Assign([ast.Name(variable, ast.Store())], start)]  # type: ignore[attr-defined]
-        self.handed[id(loop), tuple(values)] = variable
+        self.handed[id(loop), tuple(map(repr, values))] = variable
         target = ast.Name(variable, ast.Store())
         update: ast.stmt = (
             ast.AugAssign(target, ast.Add(), step[0]) if isinstance(step, tuple) else ast.Assign([target], step)
         )
-        block.append(update)
+        read = step.id if isinstance(step, ast.Name) else ""
+        at = next((i for i, s in enumerate(block) if read in self.handed.values() and read in _bound(s)), len(block))
+        block.insert(at, update)
         return ast.Name(variable, ast.Load())
 
     def _is_mine(self, name: str, function: ast.AST) -> bool:
@@ -336,7 +444,7 @@ class _Filler:
         return found is not None
 
     def _neighbour(
-        self, samples: Sequence[_Sample], function: ast.AST, scopes: Scopes, site: int
+        self, samples: Sequence[Sample], function: ast.AST, scopes: Scopes, site: int
     ) -> ast.expr | None:  # fmt: skip
         """What a layer or call of the same function was given, if it always was this size."""
         mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in walk(s.target)}
@@ -344,22 +452,24 @@ class _Filler:
         numbers = [self.recording.given.get(self._serial(s.chain), {}) for s in samples]
         for name in (a.arg for f in reversed(functions) for a in f.args.args):
             if all(n.get(name) == s.value for n, s in zip(numbers, samples, strict=True)) and not any(
-                name in _changing(f, mine, 0) for f in functions
+                name in changing(f, mine, 0) for f in functions
             ):
                 return ast.Name(name, ast.Load())
         computed = self._computed(samples, functions, site)
         if computed is not None:
             return computed
-        for given in _candidates(function):
+        for given in candidates(function):
             names = {n.id for n in walk(given) if isinstance(n, ast.Name)}
-            if not names or names & _changing(function, mine, self.lines.get(site, 0)):
+            if hasattr(given, "nf_decided") or not names or names & changing(function, mine, self.lines.get(site, 0)):
+                continue
+            if any(hasattr(n, "nf_sized") for n in walk(given)):
                 continue
             if self._agrees(getattr(given, "nf_id", -1), samples):
                 return copied(given)  # type: ignore[no-any-return]
         return None
 
     def _computed(
-        self, samples: Sequence[_Sample], functions: Sequence[ast.FunctionDef], site: int
+        self, samples: Sequence[Sample], functions: Sequence[ast.FunctionDef], site: int
     ) -> ast.expr | None:  # fmt: skip
         """A variable that is computed once before the site and had every sample's value."""
         serials = [self._serial(s.chain) for s in samples]
@@ -379,11 +489,11 @@ class _Filler:
                             all(known.get(k) == s.value for k, s in zip(keys, samples, strict=True))
                             for keys in (serials, made_by)
                         )
-                        if agree and name not in _changing(function, set(), node.lineno + 1):
+                        if agree and name not in changing(function, set(), node.lineno + 1):
                             return ast.Name(name, ast.Load())
         return None
 
-    def _agrees(self, node: int, samples: Sequence[_Sample]) -> bool:
+    def _agrees(self, node: int, samples: Sequence[Sample]) -> bool:
         """Whether an expression had the size of every sample: in the same call, or in turn."""
         seen = self.recording.values.get(node, [])
         if any(type(v) is not int for v in seen):
@@ -401,7 +511,7 @@ class _Filler:
     # -- arguments -----------------------------------------------------------------------------------------------
 
     def _argument(
-        self, samples: Sequence[_Sample], function: ast.FunctionDef, name: str, *, exact: bool
+        self, samples: Sequence[Sample], function: ast.FunctionDef, name: str, *, exact: bool
     ) -> ast.expr | None:
         """A parameter of the function around the site, given by all its callers."""
         callers = [self._caller(s) for s in samples]
@@ -413,7 +523,8 @@ class _Filler:
             if by_serial.setdefault(serial, outer.value) != outer.value:
                 return None
         for parameter, before in self.threaded.get(id(function), []):
-            if before and by_serial.items() <= before.items():
+            same = {type(v) for v in before.values()} == {type(v) for v in by_serial.values()}
+            if before and same and by_serial.items() <= before.items():
                 return ast.Name(parameter, ast.Load())
         sites = self._sites(function)
         if any(outer.chain[-1].node not in sites for _, outer in known):
@@ -425,7 +536,19 @@ class _Filler:
             if made is None:
                 return None
             given[site] = made
-        return self._thread(function, name, by_serial, given, exact=exact)
+        made = self._thread(function, name, by_serial, given, exact=exact)
+        self.sources[id(function), made.id] = {serial: outer.terms for serial, outer in known}
+        return made
+
+    def _same(self, samples: Sequence[Sample], function: ast.FunctionDef) -> ast.expr | None:
+        """A parameter that counts the channels of the same layers in every call."""
+        callers = [self._caller(s) for s in samples]
+        known = {c[0]: c[1].terms for c in callers if c is not None}
+        if not all(callers) or not all(known.values()):
+            return None
+        found = (name for name, _ in self.threaded.get(id(function), []))
+        made = next((n for n in found if known.items() <= self.sources.get((id(function), n), {}).items()), None)
+        return None if made is None else ast.Name(made, ast.Load())
 
     def _called(self, function: ast.FunctionDef) -> str:
         """The name by which a function is called: a constructor by that of its class."""
@@ -449,11 +572,13 @@ class _Filler:
 
     def _thread(
         self, function: ast.FunctionDef, name: str, by_serial: dict[int, Any], given: dict[int, ast.expr], *, exact: bool
-    ) -> ast.expr:  # fmt: skip
-        parameter = name if exact else _free(_SHORT.get(name, name), function)
+    ) -> ast.Name:  # fmt: skip
+        parameter = name if exact else free_name(_SHORT.get(name, name), function)
+        if all(type(v) is bool for v in by_serial.values()):
+            return self._thread_truth(function, parameter, by_serial, given)
         mine = self.threaded.setdefault(id(function), [])
         arguments = function.args
-        behind = len(mine)
+        behind = sum(any(a.arg == n for a in arguments.args) for n, _ in mine)
         at = behind + (1 if arguments.args and arguments.args[0].arg == "self" else 0)
         mine.append((parameter, by_serial))
         function.args = ast.arguments(
@@ -465,7 +590,19 @@ class _Filler:
             call.args = [*call.args[:behind], value, *call.args[behind:]]
         return ast.Name(parameter, ast.Load())
 
-    def _caller(self, sample: _Sample) -> tuple[int, _Sample] | None:
+    def _thread_truth(
+        self, function: ast.FunctionDef, name: str, by_serial: dict[int, Any], given: dict[int, ast.expr]
+    ) -> ast.Name:  # fmt: skip
+        """A flag that callers set where it is so."""
+        self.threaded.setdefault(id(function), []).append((name, by_serial))
+        function.args.kwonlyargs = [*function.args.kwonlyargs, ast.arg(name)]
+        function.args.kw_defaults = [*function.args.kw_defaults, constant(False)]
+        for site, value in given.items():
+            if not isinstance(value, ast.Constant) or value.value:
+                self.calls[site].keywords = [*self.calls[site].keywords, ast.keyword(name, value)]
+        return ast.Name(name, ast.Load())
+
+    def _caller(self, sample: Sample) -> tuple[int, Sample] | None:
         """The call that runs the body around a site, as a sample of that call's own site."""
         at = runner(sample.chain)
         if at < 0:
@@ -473,128 +610,15 @@ class _Filler:
         link = sample.chain[at]
         if link.instance:  # A layer that makes its parts when first called got its arguments when it was made.
             chain = self.recording.chains.get(link.instance)
-            return (link.instance, _Sample(sample.value, chain, sample.terms)) if chain else None
-        return link.serial, _Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
+            return (link.instance, Sample(sample.value, chain, sample.terms)) if chain else None
+        return link.serial, Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
 
 
-class _Put(Transformer):
-    """Sizes of inputs where they are asked for."""
-
-    def visit_Op(self, node: Op) -> ast.AST:
-        self.generic_visit(node)
-        value = getattr(node, "nf_value", None)
-        return node if value is None else ast.copy_location(value, node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        value = getattr(node, "nf_value", None)
-        return self.generic_visit(node) if value is None else ast.copy_location(value, node)
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
-        self.generic_visit(node)
-        match node:
-            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Name(id=other)) if hasattr(node, "nf_size"):
-                return None if name == other else node
-        return node
-
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        for name in ("body", "orelse"):
-            statements = getattr(node, name, None)
-            if isinstance(statements, list) and any(hasattr(s, "nf_before") for s in statements):
-                setattr(node, name, [m for s in statements for m in (*getattr(s, "nf_before", ()), s)])
-        return super().generic_visit(node)
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that a plain assignment binds."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    return {t.id for t in targets if isinstance(t, ast.Name)}
 
 
-def _free(name: str, around: ast.AST) -> str:
-    """The name, or one like it that nothing there has."""
-    taken = {n.id for n in walk(around) if isinstance(n, ast.Name)} | {
-        a.arg for a in walk(around) if isinstance(a, ast.arg)
-    }
-    made, number = name, 1
-    while made in taken:
-        number += 1
-        made = f"{name}{number}"
-    return made
-
-
-def _operand_size(event: Event, names: Sequence[str]) -> int | None:
-    """The last size of the first of these operands that was given."""
-    for name in names:
-        at = _POSITIONS[name]
-        found = event.kwargs.get(name, event.args[at] if at < len(event.args) else None)
-        if isinstance(found, Tensor):
-            return found.shape[-1]
-    return None
-
-
-def _block(scope: ast.AST, site: int) -> list[ast.stmt]:
-    """The statements of a loop or a branch among which a layer is made."""
-    blocks = [getattr(scope, "body", []), getattr(scope, "orelse", [])]
-    return next(b for b in blocks if any(getattr(n, "nf_id", -1) == site for s in b for n in walk(s)))
-
-
-def _candidates(around: ast.AST) -> Iterator[ast.expr]:
-    """What a function or loop tells its layers to give, then the other arguments of the calls in it."""
-    inside = [n for s in getattr(around, "body", ()) for n in walk(s)]
-    for node in inside:
-        if isinstance(node, Op) and node.layer:
-            yield from (g for wanted in OUTPUTS if (g := node.attribute(wanted)) is not None)
-    for node in inside:
-        if isinstance(node, ast.Call):
-            given = [*node.args, *(k.value for k in node.keywords)]
-            yield from (g for g in given if isinstance(g, ast.Name | ast.BinOp))
-    parameters = {a.arg for a in walk(around) if isinstance(a, ast.arg)}
-    yield from (n for n in inside if isinstance(n, ast.Name) and n.id in parameters)
-
-
-def _changing(function: ast.AST, mine: set[int], line: int) -> set[str]:
-    """The names that a loop of the function binds, or that it binds from a line on."""
-    loops = {
-        id(n) for s in walk(function) if isinstance(s, ast.For) and s is not function for n in walk(s)
-    } - mine  # fmt: skip
-    return {
-        n.id for n in walk(function)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in mine
-        and (id(n) in loops or getattr(n, "lineno", 0) >= line or isinstance(function, ast.For))
-    }  # fmt: skip
-
-
-def _hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[_Sample]]) -> bool:
-    """Whether every round but the first needs what the round before had."""
-    at = 0
-    for group in rounds:
-        mine = seen[at : at + len(group)]
-        at += len(group)
-        if any(not isinstance(v, int) or v != s.value for v, s in zip(mine, group[1:], strict=False)):
-            return False
-    return True
-
-
-def _given(call: ast.Call) -> list[ast.expr]:
-    return [*call.args, *(k.value for k in call.keywords)]
-
-
-def _is_size(node: ast.AST) -> bool:
-    """Whether it reads one size of a tensor."""
-    if not isinstance(node, ast.Subscript) or not hasattr(node, "nf_id"):
-        return False
-    return any(isinstance(n, Op) and n.name == "shape" for n in walk(node.value))
-
-
-def _scoped(node: ast.AST, scopes: Scopes) -> Iterator[tuple[ast.AST, Scopes]]:
-    """Every node below, inner ones first, with the functions and classes around it."""
-    inner = [*scopes, node] if isinstance(node, _SCOPES) else scopes
-    for child in ast.iter_child_nodes(node):
-        yield from _scoped(child, inner)
-    yield node, scopes
-
-
-def _function(scopes: Scopes) -> ast.FunctionDef | None:
-    """The function around a site: one that callers can be told to give more arguments."""
-    scopes = [s for s in scopes if not isinstance(s, ast.For | ast.If | ast.While)]
-    if not scopes or not isinstance(scopes[-1], ast.FunctionDef):
-        return None
-    outer = scopes[:-1]
-    is_method = bool(outer) and isinstance(outer[-1], ast.ClassDef)
-    if (is_method and scopes[-1].name == "__init__" and len(outer) == 1) or not outer:
-        return scopes[-1]
-    return None
+def _lacks_dimensions(op: str) -> bool:
+    return any(p.name == "dimensions" and p.default is INFERRED for p in registry.get(op).attributes)

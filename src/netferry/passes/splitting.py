@@ -8,11 +8,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from netferry.ops import registry
 from netferry.passes.lifted_names import Namer
 from netferry.passes.living import alive, branch, loads, needed, stores
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Hole, LayerCall, Op
+from netferry.pivot.render import comments_of
 from netferry.walking import Transformer, walk
+
+
+def _take_comments(original: ast.stmt, taking: Sequence[ast.stmt]) -> None:
+    comments = comments_of(original)
+    if taking and comments:
+        taking[0].nf_comment = comments  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -42,6 +50,9 @@ def is_application(node: ast.AST) -> bool:
 class Splitter:
     """Works through a body statement by statement."""
 
+    owns = False
+    """Whether variables that the network owns are made with its layers."""
+
     def __init__(
         self, lifted: Mapping[str, Any], labels: Mapping[int, ast.expr], namer: Namer, tensors: set[str],
         parameters: set[str], rounds: Callable[[ast.For], int | None] = lambda loop: None,
@@ -68,6 +79,8 @@ class Splitter:
         self.loop = 0
         self.plural: set[int] = set()
         self.done = False
+        self.changing: set[str] = set()
+        """Names that are bound to tensors somewhere."""
         self.filled: set[str] = set()
         """Lists and dicts that tensors are put into."""
         self.rounds = rounds
@@ -77,6 +90,9 @@ class Splitter:
         """Both halves of the whole body."""
         split = self.split
         self.filled = self._filled(statements)
+        self.changing = {
+            n for s in statements for a in walk(s) if isinstance(a, ast.Assign) and self._tells(a) for n in stores(a)
+        }
         self.called = _called(statements)
         self.held = _held(statements)
         split.init, split.forward = self._block(statements)
@@ -86,7 +102,7 @@ class Splitter:
         split.made = set(names.values())
         rounds = _Rounds(names, self.dynamic | self.parameters)
         split.forward = [rounds.visit(s) for s in split.forward]
-        split.init = alive(split.init, loads(split.forward))
+        split.init = alive(split.init, loads(split.forward) - {n for s in split.forward for n in stores(s)})
         split.init = [_Shared(self.held).visit(s) for s in split.init]
         split.forward = [_Shared(self.held).visit(s) for s in split.forward]
         local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
@@ -111,6 +127,10 @@ class Splitter:
                             dynamic.add(name)
         return found
 
+    def _tells(self, node: ast.Assign) -> bool:
+        """Whether an assignment was seen to bind a tensor, or applies a layer."""
+        return any(is_application(n) or self._lifted_call(n) is not None for n in walk(node.value))
+
     def _tensors(self, split: Split) -> set[str]:
         return self.dynamic - self.parameters
 
@@ -132,6 +152,7 @@ class Splitter:
             if self.done:
                 break
             made, applied = self._statement(statement)
+            _take_comments(statement, applied or made)
             init += made
             forward += applied
         return init, forward
@@ -147,7 +168,10 @@ class Splitter:
             case ast.Assign(targets=[ast.Name(id=name)], value=Op(name="functional_model") as graph):
                 self.split.model = name
                 return self._graph(graph)
-            case ast.Return(value=Op(name="functional_model") as graph):
+            case (
+                ast.Return(value=Op(name="functional_model") as graph)
+                | ast.Expr(value=Op(name="functional_model") as graph)
+            ):
                 return self._graph(graph)
             case ast.If(test=test) if (answer := self._absent(test)) is not None:
                 return self._block(node.body if answer else node.orelse)
@@ -160,10 +184,14 @@ class Splitter:
                 return [_set(target, Op("module_list", {"modules": value}, layer=True))], []
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if self._is_layer(value) and name in self.called:
                 return [self._named(name, value)], []
+            case ast.Expr(value=Op(name="append_to_sequence")) if loads(node) & self.layers.keys():
+                return [_Owned(self).visit(node)], []
         if stores(node) & self.filled and isinstance(node, ast.Assign):
             self.dynamic |= stores(node) & self.filled
             return [], [node]
         if not self.is_dynamic(node):
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and stores(node) & self.changing:
+                return [node], [copied(node)]  # ``previous = None`` before the rounds of a loop.
             return ([node], []) if not isinstance(node, ast.Return) else ([], [])
         return self._apply(node)
 
@@ -224,6 +252,8 @@ class Splitter:
         return made, applied
 
     def _if(self, node: ast.If) -> tuple[list[ast.stmt], list[ast.stmt]]:
+        if isinstance(node.test, ast.Constant):
+            return self._block(node.body if node.test.value else node.orelse)
         dynamic = self.is_dynamic(node)
         if not dynamic and not any(self._is_layer(n) for n in walk(node) if isinstance(n, ast.expr)):
             return [node], []
@@ -235,12 +265,19 @@ class Splitter:
         else_init, other = self._block(node.orelse)
         self.twins = outer
         init: list[ast.stmt] = []
+        if loads(node.test) & before:
+            body_init, else_init = _without_checks(body_init), _without_checks(else_init)
         if (body_init or else_init) and loads(node.test) & before:
-            init = [_undecided(node)]
+            found = self.decided(node, body_init, else_init)
+            init = [_undecided(node)] if found is None else found
         elif body_init or else_init:
             init = [branch(copied(node.test), body_init, else_init)]
         forward: list[ast.stmt] = [branch(node.test, body, other)] if body or other else []
         return init, forward
+
+    def decided(self, node: ast.If, body: list[ast.stmt], other: list[ast.stmt]) -> list[ast.stmt] | None:
+        """What makes the layers of which the sizes of tensors tell whether they are made; None where that is not known."""
+        return None
 
     def _for(self, node: ast.For) -> tuple[list[ast.stmt], list[ast.stmt]]:
         if not self.is_dynamic(node):
@@ -394,6 +431,17 @@ class _Take(Transformer):
         return super().generic_visit(node)
 
 
+class _Owned(Transformer):
+    """Variables that hold layers are attributes."""
+
+    def __init__(self, splitter: Splitter) -> None:
+        self.splitter = splitter
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        number = self.splitter.layers.get(node.id)
+        return node if number is None else self.splitter._attribute(number)
+
+
 class _Extract(Transformer):
     """Takes the layers out of a statement that applies them."""
 
@@ -406,11 +454,18 @@ class _Extract(Transformer):
         self.init.append(statement)
         return callee
 
+    def visit_Op(self, node: Op) -> ast.AST:
+        if self.splitter.owns and node.name in ("parameter", "buffer"):
+            return self._use(node)
+        return self.generic_visit(node)
+
     def visit_LayerCall(self, node: LayerCall) -> ast.AST:
         node.operands = [self.visit(k) for k in node.operands]
         if isinstance(node.callee, Op | ast.Call):
-            node.callee = self._use(node.callee)
-        elif isinstance(node.callee, ast.Name) and node.callee.id in self.splitter.layers:
+            layer, activation = _activated(node.callee)
+            node.callee = self._use(layer, self.splitter._label(node.callee))
+            return node if activation is None else _applied(activation, node)
+        if isinstance(node.callee, ast.Name) and node.callee.id in self.splitter.layers:
             node.callee = self.splitter._attribute(self.splitter.layers[node.callee.id])
         return node
 
@@ -420,8 +475,9 @@ class _Extract(Transformer):
             return self._of_lifted(node, found)
         if isinstance(node.func, Op) and node.func.layer:
             node.args = [self.visit(a) for a in node.args]
-            node.func = self._use(node.func)
-            return node
+            layer, activation = _activated(node.func)
+            node.func = self._use(layer, self.splitter._label(node.func))
+            return node if activation is None else _applied(activation, node)
         if isinstance(node.func, ast.Call) and not self.splitter.is_dynamic(node.func):
             node.args = [self.visit(a) for a in node.args]
             node.func = self._use(node.func, _keyword(node.func, "name"))
@@ -441,14 +497,36 @@ class _Extract(Transformer):
             (tensors if is_tensor else args).append(argument)
         keywords = [k for k in node.keywords if k.arg not in found.tensors]
         given = {k.arg: k.value for k in node.keywords if k.arg in found.tensors}
-        tensors += [given[t] for t in found.tensors if t in given]
         tensors = [self.visit(t) for t in tensors]
+        named = [ast.keyword(t, self.visit(given[t])) for t in found.tensors if t in given]
+        while named and named[0].arg == found.tensors[len(tensors)]:
+            tensors.append(named.pop(0).value)
         label = _keyword(node, "name") or _positional(node, names, "name")
         held = isinstance(node.func, ast.Name) and node.func.id in self.splitter.parameters
         maker = node.func if held else ast.Name(found.name, ast.Load())
         label = ast.Constant(ast.unparse(node.func)) if held else label
         layer = ast.Call(maker, args, keywords)
-        return ast.copy_location(ast.Call(self._use(layer, label), tensors, []), node)
+        return ast.copy_location(ast.Call(self._use(layer, label), tensors, named), node)
+
+
+def _activated(layer: ast.expr) -> tuple[ast.expr, Op | None]:
+    """A layer, and the activation that it was made with."""
+    listing = layer.operand("layers") if isinstance(layer, Op) and getattr(layer, "nf_pair", False) else None
+    if not isinstance(layer, Op) or not isinstance(listing, ast.List):
+        return layer, None
+    *chain, activation = listing.elts
+    if not isinstance(activation, Op) or registry.get(activation.name).has_parameters:
+        return layer, None
+    if len(chain) == 1:
+        return chain[0], activation
+    return Op("sequential", {"layers": ast.List(chain, ast.Load())}, layer=True, site=layer.site), activation
+
+
+def _applied(activation: Op, x: ast.expr) -> Op:
+    """An activation as a function of what a layer gives."""
+    attributes = {k.arg or "": k.value for k in activation.attributes}
+    name = registry.get(activation.name).operands[0].name
+    return ast.copy_location(Op(activation.name, {name: x}, attributes, site=activation.site), x)
 
 
 def _keyword(node: ast.Call, name: str) -> ast.expr | None:
@@ -492,6 +570,11 @@ class _Shared(Transformer):
         if node.id in self.names and isinstance(node.ctx, ast.Load):
             return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load())
         return node
+
+
+def _without_checks(statements: list[ast.stmt]) -> list[ast.stmt]:
+    """What a branch does other than to complain."""
+    return [s for s in statements if not isinstance(s, ast.Raise | ast.Assert)]
 
 
 def _undecided(node: ast.If) -> ast.stmt:

@@ -119,6 +119,8 @@ class Reference(ast.expr):
         self.site = site
         self.op = ""
         """Which of the ops that share the path is meant, where that is known."""
+        self.attributes: Mapping[str, ast.expr] = {}
+        """Canonical attributes that are the same wherever it is called."""
 
 
 class LayerAttribute(ast.expr):

@@ -145,6 +145,20 @@ def pristine(node: ast.AST) -> bool:
     return True
 
 
+def comments_of(statement: ast.stmt) -> str:
+    """The comments in front of a statement and behind it on its line, for what takes its place elsewhere."""
+    memory = _memory(statement)
+    if memory is None or memory.start < 0:
+        return ""
+    found: list[str] = []
+    for line in reversed(memory.source.data[: memory.start].decode().split("\n")[:-1]):
+        if not line.strip().startswith("#"):
+            break
+        found.insert(0, line.strip())
+    behind = memory.source.data[memory.end :].decode().partition("\n")[0].strip()
+    return "\n".join([*found, behind] if behind.startswith("#") else found)
+
+
 class Renderer:
     """Renders expressions and simple statements."""
 
@@ -277,8 +291,14 @@ class Renderer:
     ) -> None:
         keyword = memory.source.offset(node.lineno, node.col_offset)  # type: ignore[attr-defined]
         starts = [memory.source.data.rindex(b"@", 0, _memory(d).start) for d in before]  # type: ignore[union-attr]
+        instead = {id(b): n for b, n in zip(before, now, strict=True)} if len(before) == len(now) else {}
         for decorator, start, end in zip(before, starts, [*starts[1:], keyword], strict=True):
-            if not any(decorator is d for d in now):
+            made = instead.get(id(decorator), decorator)
+            if made is not decorator and not any(decorator is d for d in now):
+                old = _memory(decorator)
+                assert old
+                pieces.append((old.start, old.end, self.expression(made)))
+            elif not any(decorator is d for d in now):
                 pieces.append((start, end, ""))
             elif not pristine(decorator):
                 old = _memory(decorator)
@@ -378,11 +398,27 @@ class Renderer:
         copy = type(node)()
         for field, value in ast.iter_fields(node):
             if isinstance(value, list):
-                value = [self._skeleton(v, node, field, kept) if isinstance(v, ast.AST) else v for v in value]
+                value = [
+                    made
+                    for v in value
+                    for made in (
+                        *_comments(v, kept),
+                        self._skeleton(v, node, field, kept) if isinstance(v, ast.AST) else v,
+                    )
+                ]
             elif isinstance(value, ast.AST):
                 value = self._skeleton(value, node, field, kept)
             setattr(copy, field, value)
         return copy
+
+
+def _comments(node: Any, kept: dict[str, str]) -> list[ast.stmt]:
+    """Statements that stand for the comments in front of one."""
+    keys = []
+    for line in getattr(node, "nf_comment", "").splitlines() if isinstance(node, ast.stmt) else ():
+        keys.append(f"nf_kept_{len(kept)}_")
+        kept[keys[-1]] = line
+    return [ast.Expr(ast.Name(key, ast.Load())) for key in keys]
 
 
 def _name_end(node: Any, memory: _Memory, name: str | None = None) -> int:

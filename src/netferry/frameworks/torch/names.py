@@ -88,6 +88,8 @@ def callable_path(function: Any) -> str | None:
     own = carried.path_of(function)
     if own is not None:
         return own
+    if isinstance(function, torch.nn.Module):
+        return None
     known = _known()[0].get(id(function)) or _service(function)
     if known:
         return known

@@ -1,1 +1,0 @@
-"""Keras networks as they are usually written, to be carried to other frameworks."""

@@ -1,0 +1,77 @@
+"""AlexNet, after "One weird trick for parallelizing convolutional neural networks" (https://arxiv.org/abs/1404.5997)."""
+
+import math
+
+import keras
+from keras import layers, ops
+
+
+class AdaptiveAveragePooling(layers.Layer):
+    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
+
+    def __init__(self, output_size, **kwargs):
+        super().__init__(**kwargs)
+        self.output_size = output_size
+
+    def call(self, x):
+        for axis, count in enumerate(self.output_size, start=1):
+            size, count = x.shape[axis], count or x.shape[axis]
+            x = ops.swapaxes(x, 0, axis)
+            windows = [
+                x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)
+            ]
+            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
+        return x
+
+
+class AlexNet(keras.Model):
+    """Five convolutions, three fully connected layers.
+
+    Args:
+        num_classes: how many classes the last layer tells apart.
+        dropout: probability of dropping a feature before the fully connected layers.
+    """
+
+    def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.features = keras.Sequential(
+            [
+                # a large stride at the start keeps the later feature maps small
+                keras.Sequential(
+                    [layers.ZeroPadding2D(2), layers.Conv2D(64, 11, strides=4)]
+                ),
+                layers.ReLU(),
+                layers.MaxPooling2D(3, strides=2),
+                layers.Conv2D(192, 5, padding="same"),
+                layers.ReLU(),
+                layers.MaxPooling2D(3, strides=2),
+                layers.Conv2D(384, 3, padding="same"),
+                layers.ReLU(),
+                layers.Conv2D(256, 3, padding="same"),
+                layers.ReLU(),
+                layers.Conv2D(256, 3, padding="same"),
+                layers.ReLU(),
+                layers.MaxPooling2D(3, strides=2),
+            ]
+        )
+        # any image size ends up as 6x6 here
+        self.avgpool = AdaptiveAveragePooling((6, 6))
+        self.classifier = keras.Sequential(
+            [
+                layers.Dropout(dropout),
+                layers.Dense(4096),
+                layers.ReLU(),
+                layers.Dropout(dropout),
+                layers.Dense(4096),
+                layers.ReLU(),
+                layers.Dense(num_classes),
+            ]
+        )
+
+    def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Scores of every class for a batch of images."""
+        x = self.features(x)
+        x = self.avgpool(x)
+        x = ops.reshape(x, (-1, math.prod(x.shape[1:])))
+        x = self.classifier(x)
+        return x
