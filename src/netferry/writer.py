@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from netferry import callables, frameworks, reporting, stdlib
 from netferry.ops import registry
-from netferry.ops.core import OpDef, Spelling
+from netferry.ops.core import INFERRED, OpDef, Spelling
 from netferry.ops.lowering import (
     CannotWrite,
     arguments,
@@ -70,6 +70,8 @@ class LayerPlace:
 
     op: str
     path: tuple[int, ...] = ()
+    spelling: Spelling | None = None
+    """The one of several that was written, as far as it is known."""
 
 
 class Lowering(Transformer):
@@ -104,7 +106,7 @@ class Lowering(Transformer):
             made = self._lower(node)
         except CannotWrite as error:
             return self._hole(node, str(error))
-        reports = self.instantiated is not None and reporting.is_site(node)
+        reports = self.instantiated is not None and reporting.is_site(node) and not getattr(node, "complete", False)
         return reporting.reported(made, node.nf_id) if reports else made  # type: ignore[attr-defined]
 
     def _threaded(self, call: ast.expr) -> ast.expr:
@@ -142,8 +144,16 @@ class Lowering(Transformer):
             return ast.copy_location(shortest(self.visit(as_function(node))), node)
         named, self._in_place_of_layer = self._in_place_of_layer, False
         self.generic_visit(node)
-        change = self.supports.apply
-        result = lower(node, self.conventions.name, (lambda s: by_keyword(change(s))) if named else change)
+        chosen: list[Spelling] = []
+
+        def change(spelling: Spelling) -> Spelling:
+            chosen.append(spelling)
+            return by_keyword(self.supports.apply(spelling)) if named else self.supports.apply(spelling)
+
+        result = lower(node, self.conventions.name, change)
+        place = self.layers.get(number)
+        if node.layer and place is not None and place.op == node.name and chosen:
+            self.layers[number] = replace(place, spelling=chosen[0])
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
 
     def visit_LayerCall(self, node: LayerCall) -> ast.expr:
@@ -176,20 +186,25 @@ class Lowering(Transformer):
     def _op_reference(self, node: Reference) -> ast.expr | None:
         """A stock layer class or function handed around."""
         for op, spelling in registry.find(node.path):
+            if node.op not in ("", op.name):
+                continue
             if node.kind in ("test", "base"):
                 target = next((s for s in op.spellings.get(self.conventions.name, ()) if s.layer and s.path), None)
                 return dotted(self.supports.apply(target).path) if target else None
             key = (op.name, spelling.layer)
-            if key not in self.adapted and callables.has_own_form(op, self.conventions.name, layer=spelling.layer):
-                return self._own(op, spelling)
+            given = node.attributes
+            if key not in self.adapted and callables.has_own_form(
+                op, self.conventions.name, layer=spelling.layer, attributes=given
+            ):
+                return self._own(op, spelling, given)
             made = self._adapter(op, spelling, node)
             if made is not None:
                 return made
         return None
 
-    def _own(self, op: OpDef, spelling: Spelling) -> ast.expr:
+    def _own(self, op: OpDef, spelling: Spelling, given: Mapping[str, ast.expr]) -> ast.expr:
         """The target's callable, in a ``functools.partial`` where its defaults differ from the source's."""
-        attributes = callables.source_defaults(op, spelling)
+        attributes = callables.source_defaults(op, spelling) | dict(given)
         target = self.supports.apply(choose(op, self.conventions.name, attributes, layer=spelling.layer))
         if target.template:
             made = ast.parse(target.template, mode="eval").body
@@ -260,7 +275,9 @@ class Lowering(Transformer):
 
     def _native(self, node: Op) -> str | None:
         """The text of an op's call through a variable, the variable left out; None where it needs another form."""
-        if not callables.has_own_form(registry.get(node.name), self.conventions.name, layer=node.layer):
+        op = registry.get(node.name)
+        inferred = {k.arg: k.value for k in node.attributes if k.arg and op.parsed[k.arg].default is INFERRED}
+        if not callables.has_own_form(op, self.conventions.name, layer=node.layer, attributes=inferred):
             return None
         lowering = Lowering(self.conventions, [], Program(self.source, "", []))
         applied = callables.trial(node)
@@ -379,12 +396,24 @@ class Holes(Transformer):
         if isinstance(node, ast.stmt):
             if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 self.generic_visit(node)
+                _without_defaults(node)
                 return node
             header = _header_nodes(node)
             hole = next((n for h in header for n in walk(h) if isinstance(n, Hole)), None)
             if hole is not None:
                 return raise_for_holes(node, source_text(node))
         return super().generic_visit(node)
+
+
+def _without_defaults(node: ast.stmt) -> None:
+    """A default that cannot be translated is none: the places that read it fail, not the definition."""
+    if isinstance(node, ast.ClassDef):
+        return
+    arguments: ast.arguments = node.args  # type: ignore[attr-defined]
+    for defaults in (arguments.defaults, arguments.kw_defaults):
+        for index, default in enumerate(defaults):
+            if default is not None and any(isinstance(n, Hole) for n in walk(default)):
+                defaults[index] = ast.Constant(None)
 
 
 def _header_nodes(node: ast.stmt) -> Iterable[ast.AST]:

@@ -31,24 +31,6 @@ class BidirectionalLSTM(nn.LSTM):
         return ahead + back if self.merge_mode == "sum" else (ahead + back) / 2
 
 
-class LSTMLayer(nn.LSTM):
-    """An LSTM over (batch, time, features): its last output, or all with ``return_sequences``."""
-
-    def __init__(
-        self, input_size, hidden_size, bias=True, return_sequences=False, return_state=False, go_backwards=False
-    ):
-        super().__init__(input_size, hidden_size, bias=bias, batch_first=True)
-        self.return_sequences = return_sequences
-        self.return_state = return_state
-        self.go_backwards = go_backwards
-
-    def forward(self, x, state=None):
-        x = x.flip(1) if self.go_backwards else x
-        outputs, (h, c) = super().forward(x, None if state is None else tuple(s.unsqueeze(0) for s in state))
-        result = outputs if self.return_sequences else outputs[:, -1]
-        return (result, h[0], c[0]) if self.return_state else result
-
-
 class LSTMClassifier(nn.Module):
     """Assigns one of ``num_classes`` labels to a sequence of word indices.
 
@@ -64,7 +46,7 @@ class LSTMClassifier(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, embedding_dim)
         self.encoder = BidirectionalLSTM(embedding_dim, units, return_sequences=True)
-        self.reader = LSTMLayer(128, units)
+        self.reader = nn.LSTM(2 * units, units, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.hidden = nn.Sequential(nn.Linear(units, units), nn.ReLU())
         self.classifier = nn.Linear(units, num_classes)
@@ -74,6 +56,6 @@ class LSTMClassifier(nn.Module):
         x = self.embedding(text)
         x = self.encoder(x)
         # only the state after the last word is kept
-        x = self.reader(x)
+        x = self.reader(x)[0][:, -1]
         x = self.dropout(x)
         return self.classifier(self.hidden(x))

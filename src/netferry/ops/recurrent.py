@@ -188,7 +188,7 @@ def _stack_reference(kind: _Kind) -> Callable[..., Any]:
 
     def reference(
         x: Array, state: Any = None, *, hidden_size: int, num_layers: int = 1, nonlinearity: str = "tanh",
-        bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, **weights: Array,
+        bias: bool = True, batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False, returns: str = "stack", **weights: Array,
     ) -> Any:  # fmt: skip
         x = x.swapaxes(0, 1) if batch_first else x
         initial = _initial(kind, state, (num_layers * (1 + bidirectional), x.shape[1], hidden_size))
@@ -307,19 +307,43 @@ def _register_stack(kind: _Kind) -> None:
     register(
         OpDef(
             kind.name,
-            f"x, state=None, *, input_size=..., hidden_size, {options}",
+            f"x, state=None, *, input_size=..., hidden_size, {options}, returns='stack'",
             f"A stack of {kind.torch} layers over a sequence: the outputs and the last states of all layers.",
             reference=_stack_reference(kind),
             dynamic_params=_stack_params(lambda suffix, bias, path: _canonical(kind, suffix, bias)),
             spellings={
                 "torch": [source],
-                "tensorflow": [target],
-                "keras": [target],
+                "tensorflow": [*_singles("tf.keras", kind), target],
+                "keras": [*_singles("keras", kind), target],
                 "flax": [_flax_stack(kind, options)],
             },
             cases=_stack_cases(kind),
         )
     )
+
+
+def _singles(package: str, kind: _Kind) -> list[Spelling]:
+    """Keras's own layer, where there is one level and one direction, and it returns what the code around it reads."""
+    results = {"last": "", "outputs": ", return_sequences=True", "all": ", return_sequences=True, return_state=True"}
+    activations = {"tanh": "", "relu": ", activation='relu'"} if kind.nonlinear else {"": ""}
+    found = []
+    for returns, result in results.items():
+        for bias in (True, False):
+            for name, activation in activations.items():
+                options = activation + ("" if bias else ", use_bias=False") + result
+                found.append(
+                    Spelling(
+                        "",
+                        template=f"{package}.layers.{kind.keras}({{hidden_size}}{options})",
+                        call="x, state=None",
+                        params=_in_keras(kind, "_l0", bias, "cell."),
+                        layer=True,
+                        read=False,
+                        when={"returns": returns, "bias": bias, **({"nonlinearity": name} if name else {})},
+                        silent=("num_layers", "batch_first", "dropout", "bidirectional"),
+                    )
+                )
+    return found
 
 
 def _flax_stack(kind: _Kind, options: str) -> Spelling:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ def _signature(kind: _Kind) -> str:
 def _reference(kind: _Kind) -> Any:
     def reference(
         x: Array, state: Any = None, *, hidden_size: int, return_sequences: bool = False, return_state: bool = False,
-        go_backwards: bool = False, **weights: Any,
+        go_backwards: bool = False, returns: str = "told", **weights: Any,
     ) -> Any:  # fmt: skip
         x = x[:, ::-1] if go_backwards else x
         zeros = np.zeros((x.shape[0], hidden_size))
@@ -127,12 +128,12 @@ def _register(kind: _Kind) -> None:
         OpDef(
             f"{kind.name}_layer",
             "x, state=None, *, input_size=..., hidden_size, bias=True, return_sequences=False, return_state=False, "
-            "go_backwards=False",
+            "go_backwards=False, returns='told'",
             f"One level of {kind.torch} over a sequence: the last output or all of them, with the last states or without.",
             reference=_reference(kind),
             params=_canonical(kind, "", True),
             optional={"bias_ih": "bias", "bias_hh": "bias"},
-            spellings={"torch": [torch], **on_keras(in_keras)},
+            spellings={"torch": [*_taken_apart(kind, torch), torch], **on_keras(in_keras)},
             cases=[
                 Case({"x": (2, 5, 3)}, base),
                 Case({"x": (2, 5, 3)}, base | {"return_sequences": True, "go_backwards": True}),
@@ -141,6 +142,18 @@ def _register(kind: _Kind) -> None:
             ],
         )
     )
+
+
+def _taken_apart(kind: _Kind, spelling: Spelling) -> list[Spelling]:
+    """PyTorch's own layer, of whose results the code around takes what it needs."""
+    own = f"torch.nn.{kind.torch}({{input_size}}, {{hidden_size}}, %sbatch_first=True)"
+    return [
+        replace(
+            spelling, path="", signature="", support="", template=own % ("" if bias else "bias=False, "),
+            when={"returns": "stack", "bias": bias},
+        )
+        for bias in (True, False)
+    ]  # fmt: skip
 
 
 for _kind in _KINDS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from netferry.ops import registry
 from netferry.ops.lowering import substitute
+from netferry.passes.layout.bound import layer_attributes
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
@@ -35,6 +36,7 @@ class Provenance:
         self.functions: dict[str, ast.FunctionDef] = {}
         self.widths: dict[int, int] = {}
         self.terms: dict[int, Terms] = {}
+        self.made = layer_attributes(recording)
         self.order = {identity: position for position, identity in enumerate(recording.constructed)}
         for event in recording.events:
             self._trace(event)
@@ -44,8 +46,11 @@ class Provenance:
         if result is None or not result.shape or result.identity in self.terms:
             return
         if event.instance is not None and _gives(event.path):
-            self.widths[event.instance] = self._width(result)
-            self.terms[result.identity] = (event.instance,)
+            width = self._told_width(event.instance) or self._width(result)
+            self.widths[event.instance] = width
+            for given in tensors(event.result):  # Recurrent layers give their states too, in both directions both.
+                count, rest = divmod(self._width(given), width) if given.shape else (0, 0)
+                self.terms[given.identity] = () if rest else (event.instance,) * count
             return
         operands = [t for t in tensors([*event.args, *event.kwargs.values()]) if t.shape]
         if any(t.identity == result.identity for t in operands):
@@ -56,6 +61,13 @@ class Provenance:
             return
         same = (p for t, p in zip(operands, parts, strict=True) if p and self._width(t) == self._width(result))
         self.terms[result.identity] = next(same, ())
+
+    def _told_width(self, instance: int) -> int:
+        """How many channels a layer, or the one that it wraps, was told to give; 0 where that is not known."""
+        _, _, attributes = self.made.get(instance, (None, None, {}))
+        if "layer" in attributes:
+            return self._told_width(id(attributes["layer"]))
+        return next((v for name in OUTPUTS if isinstance(v := attributes.get(name), int)), 0)
 
     def _width(self, tensor: Tensor) -> int:
         return tensor.shape[self.axis if len(tensor.shape) > 2 else -1]
@@ -101,7 +113,8 @@ class Provenance:
         given = _given(op) if op is not None else None
         if given is None:
             return constant(self.widths[instance]) if instance in self.widths and op is not None else None
-        if any(isinstance(n, ast.Constant) and isinstance(n.value, float) for n in walk(given)):
+        given = _Said().visit(copied(given))
+        if any((isinstance(n, ast.Constant) and isinstance(n.value, float)) or isinstance(n, Op) for n in walk(given)):
             return None
         loop = next((s for s in reversed(scopes) if isinstance(s, ast.For)), None)
         changing = _stored([loop], ()) if loop is not None else set()
@@ -153,6 +166,14 @@ def arguments(function: ast.FunctionDef, call: ast.Call) -> dict[str, ast.expr]:
     return found | dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
 
 
+class _Said(Transformer):
+    """Sizes of tensors as they are said already."""
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        value = getattr(node, "nf_value", None)
+        return self.generic_visit(node) if value is None else copied(value)
+
+
 def total(parts: Sequence[ast.expr]) -> ast.expr:
     """The sum of expressions, equal ones counted and numbers added up."""
     number = sum(p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, int))
@@ -195,10 +216,14 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _gives(path: str) -> bool:
-    return any(s.layer and any(a.name in OUTPUTS for a in op.attributes) for op, s in registry.find(path))
+    told = {*OUTPUTS, "layer"}
+    return any(s.layer and any(a.name in told for a in op.attributes) for op, s in registry.find(path))
 
 
 def _given(op: Op) -> ast.expr | None:
+    wrapped = op.attribute("layer")
+    if isinstance(wrapped, Op):
+        return _given(wrapped)
     found = (op.attribute(name) for name in OUTPUTS)
     return next((g for g in found if g is not None), None)
 
@@ -228,3 +253,15 @@ def _stores(tree: ast.AST) -> Iterator[ast.Name]:
 def _stored(trees: Iterable[ast.AST], without: Iterable[str]) -> set[str]:
     found = {n.id for t in trees for n in walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return found - set(without)
+
+
+def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
+    """What a call of a class runs, with the arguments that it is given."""
+    init = next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
+    if init is None or not init.args.args:
+        return None
+    taken = init.args
+    own = ast.arguments(
+        [], taken.args[1:], taken.vararg, taken.kwonlyargs, taken.kw_defaults, taken.kwarg, taken.defaults
+    )
+    return ast.FunctionDef(name=node.name, args=own, body=init.body, decorator_list=[], returns=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
@@ -34,6 +34,8 @@ class Member:
     identity: int
     plain: bool = False
     """A tensor that is just an attribute, neither parameter nor buffer."""
+    attribute: str = ""
+    """The attribute that holds it, where that is called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ def build_map(
             entries.extend(builder.stock(module))
         else:
             entries.extend(builder.own(module))
-    return WeightMap(tuple(entries), source, target, builder.dropped)
+    made = WeightMap(tuple(entries), source, target, builder.dropped)
+    shapes = {_joined(module.source, m.name): tuple(m.shape) for module in modules for m in module.members}
+    return replace(made, shapes={name: shapes[name] for name in sorted(made.sources) if name in shapes})
 
 
 class _Builder:
@@ -136,7 +140,7 @@ class _Builder:
             if any(f"{owner}.{member.name}" in self.written.dissolved for owner in self._classes(module.owners)):
                 self.dropped[name] = "made anew in every call"
                 continue
-            own = self.path(((module.owners, member.name),))
+            own = self.path(((module.owners, member.attribute or member.name),))
             base = self.base(module)
             target = f"{base}.{own}" if base else own
             steps: tuple[dict[str, Any], ...] = ()
@@ -160,7 +164,12 @@ class _Builder:
             written = registry.get(place.op)
         else:
             written = op
-        yield from self._targets(module, op, written, place, attributes, canonical, trainable)
+        try:
+            entries = list(self._targets(module, op, written, place, attributes, canonical, trainable))
+        except ValueError as error:  # Another layer than the one that the source's arrays are of.
+            self.dropped |= {_joined(module.source, m.name): str(error) for m in module.members}
+            return
+        yield from entries
 
     def _extended(self, module: Module) -> LayerPlace | None:
         """Where a class of the user's that extends a stock layer holds it."""
@@ -183,6 +192,9 @@ class _Builder:
             if name not in shapes:
                 continue
             spec = rearrange.Spec.parse(text)
+            if len(shapes[name]) != len(spec.layout.axes):  # Many layers' arrays in one.
+                self.dropped[prefix + name] = "it has other axes than its layer's"
+                continue
             for parameter, recipe in rearrange.from_framework(name, spec, layouts, shapes[name]).items():
                 recipe = recipe.after({name: Recipe(((prefix + name, ()),))}) if recipe.inputs[0][0] else recipe
                 shape = _shape_after(recipe, shapes[name])
@@ -201,8 +213,18 @@ class _Builder:
             ),
             None,
         )
+        chosen = place.spelling
+        if chosen is not None and (chosen.params or chosen.dynamic_params):
+            spelling = chosen
         if spelling is None:
             return
+        own = [
+            s
+            for s in op.spellings.get(self.target, ())
+            if s.layer and s.params and s.params.keys() == spelling.params.keys()
+        ]
+        if written is not op and own and own[0].params != spelling.params:  # It is another op with the same arrays.
+            written, spelling = op, own[0]
         layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
         specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
         fold = self.layout.weight_folds.get(id(module.instance))
@@ -243,7 +265,8 @@ def _moved(modules: Sequence[Module], recording: Any, placed: Mapping[int, Seque
 def _group_sizes(written: OpDef, op: OpDef, attributes: Mapping[str, Any]) -> dict[str, int]:
     """The sizes that a layout like ``(I M)`` needs, where the op written is another than the one read."""
     if written.sizes:
-        return {f: int(attributes.get(name, written.parsed[name].default)) for f, name in written.sizes.items()}
+        found = {f: attributes.get(name, written.parsed[name].default) for f, name in written.sizes.items()}
+        return {f: size for f, size in found.items() if isinstance(size, int)}
     groups, outputs = attributes.get("groups"), attributes.get("out_channels")
     if written is op or "groups" in written.parsed or not isinstance(groups, int) or not isinstance(outputs, int):
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from netferry.frameworks.keras import (
@@ -21,7 +21,7 @@ from netferry.frameworks.keras import (
 )
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
-from netferry.passes import tying
+from netferry.passes import recurrence, tying
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 from netferry.walking import Transformer, walk
@@ -52,6 +52,7 @@ class KerasConventions:
         for definition in program.definitions:
             _Conventions(self, program, entry).visit(definition.node)
         attention.simplify(program)
+        recurrence.simplify(program)
         attributes.fill_inferred(program)
         building.build_early(program, lambda op, name: self.parameter_name(op, name) is not None)
         batches.keep_sizes(program)
@@ -64,6 +65,12 @@ class KerasConventions:
     def finish(self, program: Program, trees: Sequence[ast.stmt], construction: ast.expr) -> ast.expr:
         """Nothing is left to do."""
         return construction
+
+    def places(self, build: Callable[[Callable[[int, Any], Any]], Any]) -> dict[int, list[str]]:
+        """Where the layers that each site made are in the network; ``build`` runs the code with a reporter."""
+        from netferry.frameworks.keras import places
+
+        return places.places(build)
 
     def reference(self, node: Reference) -> ast.expr | None:
         """Neutral types as Keras classes."""

@@ -6,9 +6,10 @@ import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from netferry.frameworks.torch import places, shortening
+from netferry.frameworks.torch import inplace, places, shortening
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
+from netferry.passes import recurrence
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Program
 from netferry.walking import Transformer
@@ -28,6 +29,7 @@ class TorchWriting:
 
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag: the PyTorch way."""
+        recurrence.take_apart(program)
         for definition in program.definitions:
             definition.node = _Conventions(program).visit(definition.node)
         return program
@@ -93,6 +95,7 @@ class _Conventions(Transformer):
         self.in_module = any(isinstance(b, Reference) for b in node.bases) or any(
             isinstance(b, ast.Name) and b.id in self.classes for b in node.bases
         )
+        inplace.overwrite(node)
         self.generic_visit(node)
         self.class_name, self.in_module = outer
         return node
@@ -103,7 +106,16 @@ class _Conventions(Transformer):
         if own and node.attr in shortening.RESERVED:
             self.program.renamed[f"{self.class_name}.{node.attr}"] = f"{node.attr}_"
             node.attr += "_"
+        elif not own and node.attr in shortening.RESERVED and self._is_held(node):
+            node.attr += "_"
         return node
+
+    def _is_held(self, node: ast.Attribute) -> bool:
+        """Whether modules of the user's keep something of their own under the name."""
+        seen = self.program.facts.values.get(getattr(node.value, "nf_id", -1), ()) if self.program.facts else ()
+        return bool(seen) and all(
+            type(v).__name__ in self.classes and node.attr in getattr(v, "__dict__", ()) for v in seen
+        )
 
     def visit_Op(self, node: Op) -> ast.AST:
         self.generic_visit(node)
