@@ -15,7 +15,7 @@ CORPUS_ARGUMENTS = $(if $(JOBS),--jobs $(JOBS)) $(if $(LIMIT),--limit $(LIMIT)) 
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: setup demo test lint format docs corpus bench clean
+.PHONY: setup demo test lint format docs corpus bench speed clean
 .DEFAULT_GOAL := test
 
 setup: $(READY)
@@ -54,6 +54,9 @@ corpus: $(READY)
 bench: $(READY)
 	$(PYTHON) -m benchmarks.stages
 	$(PYTHON) -m benchmarks.memory compare
+
+speed: $(READY)
+	$(PYTHON) -m benchmarks.speed
 
 clean:
 	rm -rf build .venv .mypy_cache .pytest_cache .ruff_cache

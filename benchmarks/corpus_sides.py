@@ -103,6 +103,9 @@ class Keras:
             values = np.asarray(variable)
             if values.dtype.kind == "f":
                 variable.assign(_stirred(values, str(variable.name), generator))
+        for layer in _layers(network):
+            if hasattr(layer, "finalize_state"):  # Some compute with copies of their variables.
+                layer.finalize_state()
 
     def ready(self, network: Any, given: Given) -> None:
         """Calls create the weights, those in training mode the ones of parts that only training reaches."""
@@ -188,6 +191,12 @@ def _stirred(values: Array, name: str, generator: np.random.Generator) -> Array:
         return made
     scale = max(float(np.abs(values).mean()) if values.size else 0.0, 0.05)
     return values + 0.3 * scale * generator.standard_normal(values.shape)
+
+
+def _layers(network: Any) -> list[Any]:
+    """All layers, where the network can tell."""
+    listed = getattr(network, "_flatten_layers", None)
+    return list(listed()) if listed is not None else []
 
 
 def _takes(network: Any, name: str) -> bool:

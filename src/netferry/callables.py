@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from netferry.ops import registry
@@ -120,10 +120,10 @@ def _uses(key: Key, found: Iterable[Place]) -> Uses:
     return uses
 
 
-def has_own_form(op: OpDef, framework: str, *, layer: bool) -> bool:
+def has_own_form(op: OpDef, framework: str, *, layer: bool, attributes: Mapping[str, ast.expr] | None = None) -> bool:
     """Whether the target has one callable for an op that takes its arguments as such."""
     try:
-        target = choose(op, framework, {}, layer=layer)
+        target = choose(op, framework, attributes or {}, layer=layer)
     except CannotWrite:
         return False
     if target.template:

@@ -437,7 +437,9 @@ def _held(callees: Sequence[Any]) -> dict[str, Any]:
 
 def _is_of(instance: Any, spelling: Spelling) -> bool:
     """Whether a layer's own attributes are of the kinds that its spelling asks for."""
-    return all(kind_holds(kind, getattr(instance, name)) for name, kind in spelling.kinds.items() if hasattr(instance, name))
+    return all(
+        kind_holds(kind, getattr(instance, name)) for name, kind in spelling.kinds.items() if hasattr(instance, name)
+    )
 
 
 def _is_base_call(node: ast.Call) -> bool:

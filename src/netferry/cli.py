@@ -20,6 +20,8 @@ from typer.core import TyperGroup
 import netferry
 from netferry import frameworks, outputs, tables
 from netferry.diagnostics import FAILED, MIGRATED, USAGE, Diagnostic, NetferryError, failure, render, render_all
+from netferry.frameworks import catalog
+from netferry.graphs.whole import is_whole
 from netferry.project import split
 
 TARGETS: Final = frameworks.targets()
@@ -172,6 +174,10 @@ def migrate(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write (default: stdout).")] = None,
     call: Call = None,
     inputs: Inputs = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option("--weights", metavar="FILE", help="A checkpoint of the source, to be converted along."),
+    ] = None,
     layout: LayoutOption = Layout.NATIVE,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Do not compare the two networks.")] = False,
     static: Static = False,
@@ -185,7 +191,12 @@ def migrate(
     def command() -> int:
         goal = _goal(output, source, to)
         weight_map = goal.with_suffix(".weights.json") if goal else None
-        outputs.refuse_existing([p for p in (goal, weight_map) if p], force)
+        if weights is not None and goal is None:
+            raise failure(
+                "NF064", "--weights needs -o", hint="Name the file to write with -o; the weights go beside it."
+            )
+        kept = _weights_goal(goal, to, verified=not no_verify) if weights or is_whole(source) else None
+        outputs.refuse_existing([p for p in (goal, weight_map, kept) if p], force)
         with report.working("reading the source") as progress:
             found = netferry.migrate(
                 source,
@@ -198,8 +209,14 @@ def migrate(
                 progress=progress,
             )
         if goal and weight_map:
-            outputs.write_all({goal: outputs.text_writer(found.code), weight_map: found.weight_map.save}, force)
-        _show_migration(report, found, Path(split(source)[0]).name, goal, weight_map)
+            writers: dict[Path, outputs.Writer] = {
+                goal: outputs.text_writer(found.code),
+                weight_map: found.weight_map.save,
+            }
+            if kept:
+                writers[kept] = lambda path: _discard(found.save_weights(path, weights))
+            outputs.write_all(writers, force)
+        _show_migration(report, found, Path(split(source)[0]).name, goal, weight_map, kept)
         return int(found.status)
 
     report.run(command)
@@ -212,14 +229,33 @@ def _goal(output: Path | None, source: str, target: str) -> Path | None:
     return output / f"{Path(split(source)[0]).stem.rpartition('.')[2]}_{target}.py"
 
 
-def _show_migration(report: Reporter, found: Any, name: str, goal: Path | None, weight_map: Path | None) -> None:
-    map_name = weight_map.name if weight_map else ""
+def _weights_goal(goal: Path | None, target: str, *, verified: bool) -> Path | None:
+    """The weights file beside the code: of the kind that the target's users expect, as far as the places in it are known."""
+    suffix = catalog.get(target).weights
+    return goal.with_suffix(suffix if verified or suffix == ".pt" else ".safetensors") if goal else None
+
+
+def _discard(_: object) -> None:
+    return None
+
+
+def _show_migration(
+    report: Reporter, found: Any, name: str, goal: Path | None, weight_map: Path | None, kept: Path | None
+) -> None:
+    map_name = ", ".join(p.name for p in (kept, weight_map) if p)
     text = tables.summary(found.summary, found.verification, name, goal.name if goal else "stdout", map_name)
     report.show(found.diagnostics)
     if not goal and not report.as_json:
         report.errors.print(text)
     shown = text if goal else found.code
-    data = {"status": found.status, "source": name, "output": goal, "map": weight_map, "summary": found.summary}
+    data = {
+        "status": found.status,
+        "source": name,
+        "output": goal,
+        "map": weight_map,
+        "weights": kept,
+        "summary": found.summary,
+    }
     data |= {"verification": found.verification, "diagnostics": found.diagnostics, "code": found.code}
     report.result(shown, data)
 
@@ -293,11 +329,15 @@ def weights(
     report = Reporter(as_json, debug)
 
     def command() -> int:
-        for path in (file, weight_map):
-            if not path.is_file():
-                raise failure("NF001", f"there is no file {path}", file=path)
+        from netferry.weights.checkpoints import (  # Only this command needs the file formats.
+            convert_checkpoint,
+            located,
+        )
+
+        located(file)
+        if not weight_map.is_file():
+            raise failure("NF001", f"there is no file {weight_map}", file=weight_map)
         outputs.refuse_existing([output], force)
-        from netferry.weights.checkpoints import convert_checkpoint  # Only this command needs the file formats.
 
         arrays = 0
 

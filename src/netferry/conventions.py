@@ -34,6 +34,9 @@ class Conventions(Protocol):
     def walk(self, network: Any) -> Iterable[Any]:
         """Every module of a network and the arrays it holds."""
 
+    def tracks(self, network: Any) -> bool:
+        """Whether only running the target's code tells where its layers are."""
+
     def call_parameters(self, network: Any) -> list[str]:
         """The names of the parameters of calling a network."""
 

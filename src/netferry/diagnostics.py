@@ -74,6 +74,24 @@ CODES: Final[Mapping[str, Code]] = {
     "NF060": Code("not a checkpoint", "Give a weights file: .pt (weights only), .safetensors, .weights.h5, .keras."),
     "NF061": Code("the weight map does not fit", "Use the map that was written together with this network's code."),
     "NF062": Code("not a weight map", "Give the .weights.json that migrate wrote."),
+    # Networks without source.
+    "NF070": Code(
+        "no graph of layers", "Give the network's source code, or a functional or sequential model (.keras, .h5)."
+    ),
+    "NF071": Code(
+        "class of the user's own",
+        "Run netferry where the module that defines the class can be imported, or give its source.",
+    ),
+    "NF072": Code(
+        "function without source",
+        "Give the source code that makes the network, or a layer class instead of the function.",
+    ),
+    "NF073": Code("layer that cannot be written", "Give the source code that makes the network."),
+    "NF074": Code(
+        "read from the graph",
+        "The code was written from the layers of the built network; compare it with the source.",
+        MIGRATED,
+    ),
     # Usage, and ourselves.
     "NF064": Code("wrong usage", "See netferry --help.", USAGE),
     "NF099": Code("internal error", "This is a fault of netferry; run again with --debug and report what it prints."),

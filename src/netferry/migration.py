@@ -30,7 +30,7 @@ from netferry.passes.layout.edit import apply as apply_layout
 from netferry.passes.layout.edit import leading_reads
 from netferry.passes.layout.orders import between, is_identity
 from netferry.passes.layout.solve import Layout, solve
-from netferry.passes.lifting import lift
+from netferry.passes.lifting import has_graphs, lift
 from netferry.passes.promotion import promote
 from netferry.pivot.checker import require
 from netferry.pivot.program import Program
@@ -156,7 +156,9 @@ class Migration:
             return write_converted(open_checkpoint(file), self.weight_map, Path(path), file.name)
         if self.reading.original is None:
             raise failure("NF060", "the source is code alone", hint="Name a checkpoint of it.")
-        return write_converted(self.reading.original.weights(), self.weight_map, Path(path), self.reading.original.label)
+        return write_converted(
+            self.reading.original.weights(), self.weight_map, Path(path), self.reading.original.label
+        )
 
     @functools.cached_property
     def input_orders(self) -> list[tuple[int, ...] | None]:
@@ -236,7 +238,8 @@ def read(
             framework = frameworks.detect(project)
         else:
             text, entry = whole.original.source()
-            project, framework, call = of_text(text, whole.original.label, entry), whole.framework, f"{entry}()"
+            project = of_text(text, whole.original.label, entry, whole.original.folders)
+            framework, call = whole.framework, f"{entry}()"
     frontend = frameworks.get(framework).reading()
     project.foreign = frontend.is_library
     project.adopt(frontend.network_libraries)
@@ -263,12 +266,14 @@ def _entry(project: Project, framework: str, call: str | None) -> tuple[str, str
     from netferry.project.candidates import guess_call, guess_entry
 
     if project.entry:
-        return project.entry, "given", _as_defined(call, project) if call else guess_call(project.main, project.entry)
+        supplied = frameworks.get(framework).supplied
+        made = _as_defined(call, project) if call else guess_call(project.main, project.entry, supplied)
+        return project.entry, "given", made
     if call:
         name = _called(call)
         return name, "given", call
     bases, base = frameworks.get(framework).bases()
-    found = guess_entry(project, bases, base)
+    found = guess_entry(project, bases, base, frameworks.get(framework).supplied)
     project.main = found.file
     return found.name, found.reason, found.call
 
@@ -377,6 +382,7 @@ def _migrate(
             program = lift(program)
         else:
             sizes.settle(program, channels_last=frameworks.get(reading.framework).channels_last)
+            program = lift(program) if has_graphs(program) else program
         promote(program, whole_to_real=frameworks.get(to).whole_to_real)
         ranges.mark(program)
     with clock.stage("write", "writing the target"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import copy
 import functools
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -129,7 +130,7 @@ class Reader(Transformer):
     def visit_For(self, node: ast.For) -> ast.AST:
         node.target = self.visit(node.target)
         node.iter = self._members(node.iter)
-        node.body = _flat(self.visit(s) for s in node.body)
+        node.body = _flat(self.visit(s) for s in node.body) or [ast.Pass()]
         node.orelse = _flat(self.visit(s) for s in node.orelse)
         return node
 
@@ -138,7 +139,7 @@ class Reader(Transformer):
         inner = outer | narrowed(node.test, self.static)
         node.test = self.visit(node.test)
         self.narrowed = inner
-        node.body = _flat(self.visit(s) for s in node.body)
+        node.body = _flat(self.visit(s) for s in node.body) or [ast.Pass()]
         self.narrowed = outer
         node.orelse = _flat(self.visit(s) for s in node.orelse)
         return node
@@ -241,6 +242,7 @@ class Reader(Transformer):
             return self._left_out(node) if self.is_left_out(value) else None
         kind = self.conventions.annotation(value) or ("test" if self._testing else "")
         made = Reference(path, kind, self.site(node))
+        made.op = getattr(node, "nf_op", "")
         return ast.copy_location(made, node)
 
     def is_left_out(self, value: Any) -> bool:
@@ -405,7 +407,13 @@ class Reader(Transformer):
             self.visit(d)
             for d in node.decorator_list
             if not self.conventions.erased(self.static(d.func if isinstance(d, ast.Call) else d))
+            and not self._only_registers(node, d)
         ]
+        unknown = next((d for d in node.decorator_list if isinstance(d, Hole)), None)
+        if unknown is not None:  # What the function computes is not what it says.
+            node.decorator_list = [d for d in node.decorator_list if not isinstance(d, Hole)]
+            node.body = [ast.copy_location(ast.Expr(unknown), node.body[0])]
+            return node
         for argument in walk(node.args):
             if isinstance(argument, ast.arg) and argument.annotation is not None:
                 argument.annotation = self.test(argument.annotation)
@@ -414,9 +422,28 @@ class Reader(Transformer):
         if node.returns is not None:
             node.returns = self.test(node.returns)
         self.function.append(node)
-        node.body = _flat(self.visit(s) for s in node.body)
+        node.body = _flat(self.visit(s) for s in node.body) or [ast.Pass()]
         self.function.pop()
         return node
+
+    def _only_registers(self, node: ast.FunctionDef | ast.AsyncFunctionDef, decorator: ast.expr) -> bool:
+        """Whether a decorator of the user's gives back the function itself: it only puts it on a list."""
+        made = self.namespace.get(node.name)
+        maker = self.static(decorator)
+        if (
+            self.function
+            or self.class_name
+            or len(node.decorator_list) != 1
+            or not isinstance(maker, types.FunctionType)
+        ):
+            return False
+        if not isinstance(made, types.FunctionType) or not self._owns(maker.__module__):
+            return False
+        return (
+            made.__code__.co_name == node.name
+            and not hasattr(made, "__wrapped__")
+            and maker.__code__ is not made.__code__
+        )
 
     visit_FunctionDef = _function  # noqa: N815
     visit_AsyncFunctionDef = _function  # noqa: N815

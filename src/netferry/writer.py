@@ -382,6 +382,8 @@ def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None
 
 def _commented(text: str) -> str:
     """Source text as a comment, its own indentation kept."""
+    if not text.strip():
+        return ""
     first, _, rest = text.partition("\n")
     return "\n".join("# " + line for line in [first, *textwrap.dedent(rest).splitlines()]) if rest else f"# {first}"
 

@@ -31,7 +31,8 @@ def differences(spelling: Spelling, found: tuple[Parameter, ...], overloads: Ove
     """What a recorded signature says wrong about a live one.
 
     Recording less is right (what is not recorded is refused when it is given), recording something else is not: what
-    can be given by position must begin like the live list, and defaults must agree.
+    can be given by position must begin like the live list, and defaults must agree. (What is recorded for keywords only is
+    refused by position.)
     """
     recorded = spelling.parsed.parameters
     if recorded and found and recorded[0].name == "x" and found[0].name == "self":
@@ -52,7 +53,7 @@ def differences(spelling: Spelling, found: tuple[Parameter, ...], overloads: Ove
         if theirs is None:
             if mine.name not in spelling.ignore and mine.name not in COMMON:
                 wrong.append(f"{mine.name} does not exist")
-        elif (mine.variadic, mine.keyword_only) != (theirs.variadic, theirs.keyword_only):
+        elif mine.variadic != theirs.variadic or (theirs.keyword_only and not mine.keyword_only):
             wrong.append(f"{mine.name} is passed differently")
         elif not _same_default(mine, theirs, overloads):
             wrong.append(f"{mine.name}={mine.default!r}, live {theirs.default!r}")

@@ -206,3 +206,43 @@ def network():
     assert "        # the stem\n        x = F.relu(self.stem(inputs))" in code
     assert "        # scores\n" in code
     assert "self.stem = nn.Conv2d(3, 4, 3)" in code
+
+
+def test_softmax_along_channels_follows_them(tmp_path: Path) -> None:
+    made = migrated(
+        """
+def Net():
+    inputs = layers.Input((16, 12, 3))
+    x = layers.Conv2D(4, 3)(inputs)
+    held = layers.Activation("softmax")
+    return models.Model(inputs, [
+        layers.Softmax()(x), layers.Activation("softmax")(x), layers.Conv2D(5, 3, activation="softmax")(x), held(x),
+    ])
+""",
+        tmp_path,
+        verify=True,
+    )
+    assert made.verification.status == "verified", made.verification.reason
+    assert made.code.count("dim=1") == 3 and "nn.Softmax(1)" in made.code
+
+
+def test_networks_called_as_layers_are_made_once(tmp_path: Path) -> None:
+    made = migrated(
+        """
+def make_encoder():
+    inputs = layers.Input((16, 12, 3))
+    x = layers.Conv2D(4, 3, activation="relu")(inputs)
+    return models.Model(inputs, layers.GlobalAveragePooling2D()(x))
+
+
+def Net():
+    inputs = layers.Input((16, 12, 3))
+    encoder = make_encoder()
+    return models.Model(inputs, encoder(inputs) - encoder(inputs * 2))
+""",
+        tmp_path,
+        verify=True,
+    )
+    assert made.verification.status == "verified", made.verification.reason
+    assert "self.encoder = Encoder()" in made.code and "self.encoder(inputs * 2)" in made.code
+    assert "permute" not in made.code, "both have channels first"

@@ -84,3 +84,42 @@ def build_net():
     )
     assert "class Block(nn.Module):\n    def __init__(self, in_features, units):" in code
     assert "Block(8, 4)" in code and "Block(4, 5)" in code
+
+
+def test_builders_take_only_what_their_class_takes_and_say_so(tmp_path: Path) -> None:
+    code = written(
+        '''
+def make_net(width, shape=None, title="net"):
+    """Makes a network.
+
+    Args:
+        width: the number of units;
+            at least one.
+        shape: the shape of inputs.
+        title: the name of the model.
+
+    Returns:
+        A model.
+    """
+    inputs = keras.Input(shape or (8,))
+    return keras.Model(inputs, layers.Dense(width)(inputs), name=title)
+
+
+def small_net(shape=None, title="small"):
+    """A small network.
+
+    Args:
+        shape: the shape of inputs.
+        title: the name of the model.
+    """
+    if shape is None:
+        shape = (8,)
+    return make_net(3, shape, title=title)
+''',
+        tmp_path,
+        "small_net",
+    )
+    assert "def __init__(self, width):" in code
+    assert "        width: the number of units;\n            at least one.\n\n    Returns:" in code
+    assert "title" not in code and "shape" not in code
+    assert "def small_net():" in code or "class SmallNet" in code

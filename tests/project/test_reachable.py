@@ -146,3 +146,23 @@ def test_the_closure_crosses_files(tmp_path: Path) -> None:
     assert defined["zoo.deep.more"] == ["value"]
     order = list(defined)
     assert order.index("zoo.ops") < order.index("zoo.parts") < order.index("zoo.net")
+
+
+def test_names_bound_anew_after_the_network_are_left_out(tmp_path: Path) -> None:
+    file = tmp_path / "script.py"
+    file.write_text(
+        textwrap.dedent("""
+        x = make(3)
+        width = 4
+        model = build(x, lambda: width)
+        width = 5
+        for x, y in load("data"):
+            print(x)
+        x = 0
+    """)
+    )
+    found = [ast.unparse(s) for s in definitions(load(file).main, "model")]
+    assert found == ["x = make(3)", "width = 4", "model = build(x, lambda: width)", "width = 5", *found[4:]]
+    plain = tmp_path / "plain.py"
+    plain.write_text("x = make(3)\nmodel = build(x)\nfor x, y in load('data'):\n    print(x)\n")
+    assert [ast.unparse(s) for s in definitions(load(plain).main, "model")] == ["x = make(3)", "model = build(x)"]

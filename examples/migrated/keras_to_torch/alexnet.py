@@ -9,7 +9,6 @@ class Alexnet(nn.Module):
     """Five convolutions, three fully connected layers.
 
     Args:
-        input_shape: height, width and channels of an image.
         num_classes: how many classes the last layer tells apart.
         dropout: probability of dropping a feature after a fully connected layer.
     """

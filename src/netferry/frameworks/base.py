@@ -70,6 +70,10 @@ class VarianceUpdate:
     count: int
 
 
+class Refused(Exception):
+    """What a framework does not do with data of this size, whatever the code says."""
+
+
 class Runtime(Protocol):
     """A framework that can build networks and run them."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.diagnostics import failure
@@ -32,6 +33,20 @@ class Framework:
 
     whole_to_real: bool = True
     """Whether functions of real numbers (``sqrt``) take whole ones too."""
+
+    files: tuple[str, ...] = ()
+    """The suffixes of files that hold a whole network, its graph and its weights."""
+
+    weights: str = ".safetensors"
+    """The suffix of the weights file that its users expect beside the code."""
+
+    def whole(self) -> Any:
+        """What reads networks that have no source, or None where they always have."""
+        name = f"{__package__}.{self.package}.whole"
+        return self._load("whole") if importlib.util.find_spec(name) is not None else None
+
+    supplied: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that networks are always made with, and expressions for them."""
 
     def _load(self, module: str) -> Any:
         require(self.module, self.title, self.extra)
@@ -63,13 +78,46 @@ class Framework:
 
 _FRAMEWORKS = {
     "torch": Framework(
-        "torch", "PyTorch", "torch", "torch", "torch", channels_last=False, explicit_sizes=True, traced=False
+        "torch",
+        "PyTorch",
+        "torch",
+        "torch",
+        "torch",
+        channels_last=False,
+        explicit_sizes=True,
+        traced=False,
+        weights=".pt",
     ),
     "tensorflow": Framework(
-        "tensorflow", "TensorFlow", "keras", "tensorflow", "tensorflow", channels_last=True, whole_to_real=False
+        "tensorflow",
+        "TensorFlow",
+        "keras",
+        "tensorflow",
+        "tensorflow",
+        channels_last=True,
+        whole_to_real=False,
+        weights=".weights.h5",
     ),
-    "keras": Framework("keras", "Keras", "keras", "keras", "tensorflow", channels_last=True),
-    "flax": Framework("flax", "Flax NNX", "flax", "flax", "flax", channels_last=True, explicit_sizes=True),
+    "keras": Framework(
+        "keras",
+        "Keras",
+        "keras",
+        "keras",
+        "tensorflow",
+        channels_last=True,
+        files=(".keras", ".h5", ".hdf5"),
+        weights=".weights.h5",
+    ),
+    "flax": Framework(
+        "flax",
+        "Flax",
+        "flax",
+        "flax",
+        "flax",
+        channels_last=True,
+        explicit_sizes=True,
+        supplied={"rngs": "nnx.Rngs(0)"},
+    ),
 }
 
 
@@ -84,6 +132,11 @@ def get(name: str) -> Framework:
     return _FRAMEWORKS[name]
 
 
+def known() -> list[Framework]:
+    """All frameworks."""
+    return list(_FRAMEWORKS.values())
+
+
 def require(module: str, title: str, extra: str) -> None:
     """Raise NF023 where a framework is not installed."""
     if importlib.util.find_spec(module) is None:
@@ -94,22 +147,37 @@ def detect(project: Any) -> str:
     """The framework a source is written in, from its imports; raises NF015."""
     from netferry.project.names import imported_packages
 
-    for found in (imported_packages(project.main.tree), _imported_beyond(project)):
-        for package, name in _SOURCES:
-            if package in found:
-                return name
+    for files in ([project.main], _reached(project)):
+        found = set().union(*(imported_packages(f.tree) for f in files))
+        known = [(package, name) for package, name in _SOURCES if package in found]
+        if len(known) > 1 and (chosen := _default(files)):
+            return chosen
+        if known:
+            return known[0][1]
     raise failure("NF015", f"{project.main.path.name} imports no framework that can be read", file=project.main.path)
 
 
-def _imported_beyond(project: Any) -> set[str]:
-    """The packages that the project's own files import which the main one reaches."""
-    from netferry.project.names import imported_packages
+def _default(files: Sequence[Any]) -> str:
+    """The framework that comes first where one file imports several in the branches of a choice; empty without such."""
+    names = dict(_SOURCES)
+    for file in files:
+        branches = [n for n in file.tree.body if isinstance(n, ast.If)]
+        imports = (n for b in branches for n in ast.walk(b) if isinstance(n, ast.Import | ast.ImportFrom))
+        ordered = sorted(imports, key=lambda n: n.lineno)
+        packages = [a.name for n in ordered if isinstance(n, ast.Import) for a in n.names]
+        found = list(dict.fromkeys(names[p] for p in packages if p in names))
+        if len(found) > 1:
+            return found[0]
+    return ""
 
-    found: set[str] = set()
+
+def _reached(project: Any) -> list[Any]:
+    """The project's own files which the main one reaches, itself included."""
+    found: list[Any] = []
     waiting, seen = [project.main], {project.main.module}
     while waiting:
         file = waiting.pop()
-        found |= imported_packages(file.tree)
+        found.append(file)
         modules = {file.absolute(n) for n in walk(file.tree) if isinstance(n, ast.ImportFrom)}
         for module in sorted(modules - seen):
             seen.add(module)

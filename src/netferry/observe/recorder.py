@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -218,10 +219,11 @@ class Recorder:
         self._keep(frame.node, value)
         if type(value) in (int, bool):
             self._place(frame.node, 3)
-        layer = self.probe.layer_path(value) if isinstance(frame.function, type) else None
+        kind = _unwrapped(frame.function)
+        layer = self.probe.layer_path(value) if isinstance(kind, type) else None
         if layer is not None:
             recording.constructed[id(value)] = frame.node
-        elif isinstance(frame.function, type) and self.probe.is_module(value):
+        elif isinstance(kind, type) and self.probe.is_module(value):
             recording.instantiated[id(value)] = frame.node
             self._alive.append(value)
         if layer is not None or id(value) in recording.instantiated:
@@ -241,7 +243,8 @@ class Recorder:
         if isinstance(frame.function, functools.partial):
             args, kwargs = (*frame.function.args, *args), {**frame.function.keywords, **kwargs}
         if receiver is not None and not isinstance(receiver, type) and not hasattr(receiver, "__spec__"):
-            args = (receiver, *args)
+            stands = self.probe.array(receiver)
+            args = (*stands, *args) if isinstance(stands, tuple) and stands is not receiver else (receiver, *args)
         self.event(frame.node, path, args, kwargs, value)
 
     def _started(self, frame: _Frame) -> None:
@@ -260,7 +263,8 @@ class Recorder:
         if code is None:
             return
         self.recording.calls.setdefault(frame.node, []).append(frame.serial)
-        names = code.co_varnames[: code.co_argcount]
+        bound = isinstance(frame.function, types.MethodType)
+        names = code.co_varnames[bound : code.co_argcount]
         defaults = getattr(frame.function, "__defaults__", None) or ()
         found = dict(zip(reversed(names), reversed(defaults), strict=False))
         found |= dict(zip(names, frame.args, strict=False)) | frame.kwargs
@@ -434,3 +438,10 @@ class Recorder:
             # Alive for the whole run: an identity must not be given twice.
             self._alive.append(value)
         return known
+
+
+def _unwrapped(function: Any) -> Any:
+    """What a ``partial`` calls."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function

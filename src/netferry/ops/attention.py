@@ -10,7 +10,7 @@ import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
 from netferry.ops.forms import supported
-from netferry.ops.jax_forms import nnx_support
+from netferry.ops.jax_forms import nnx_layer, nnx_support
 from netferry.ops.layer_forms import on_keras
 from netferry.ops.registry import register, register_support
 from netferry.ops.shared import keras_support
@@ -425,7 +425,8 @@ class MultiHeadAttention(torch.nn.Module):
         v = self.split_heads(self.value_dense(value))
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         if attention_mask is not None:
-            allowed = attention_mask.bool().unsqueeze(-3)
+            allowed = attention_mask.bool()
+            allowed = allowed.unsqueeze(1) if allowed.dim() == 3 else allowed  # The same for all heads.
             scores = scores.masked_fill(~allowed, torch.finfo(scores.dtype).min)
         if use_causal_mask:
             allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
@@ -482,6 +483,29 @@ def _own_attention(package: str) -> list[Spelling]:
     ]
 
 
+_HEADS_IN_FLAX = nnx_layer(
+    "MultiHeadAttention",
+    "num_heads, in_features, qkv_features=None, out_features=None, num_kv_heads=None, in_kv_features=None, *, "
+    "dropout_rate=0.0, use_bias=True, normalize_qk=False, decode=None",
+    maps={
+        "in_features": "query_size", "in_kv_features": "value_size", "qkv_features": "key_dim", "out_features": "output_size",
+        "dropout_rate": "dropout", "use_bias": "bias", "inputs_q": "query", "inputs_k": "key", "inputs_v": "value",
+        "mask": "attention_mask",
+    },
+    ignore=("decode",),
+    fixed={"normalize_qk": False, "num_kv_heads": None},
+    call="inputs_q, inputs_k=None, inputs_v=None, *, mask=None",
+    params={
+        **{f"{name}.kernel": f"{name[0]}_weight: I N D" for name in ("query", "key", "value")},
+        **{f"{name}.bias": f"{name[0]}_bias: N D" for name in ("query", "key", "value")},
+        "out.kernel": "out_weight: N D O",
+        "out.bias": "out_bias: O",
+    },
+    write=False,
+)  # fmt: skip
+"""NNX's layer, once the reader has said the size of each head and what the keys and values are."""
+
+
 def _heads_reference(
     query: Array, value: Array, key: Array | None = None, attention_mask: Array | None = None,
     value_mask: Array | None = None, return_attention_scores: bool = False, use_causal_mask: bool = False, *,
@@ -520,7 +544,7 @@ register(
         },
         optional={f"{p}_bias": "bias" for p in _PARTS},
         sizes={"N": "num_heads"},
-        spellings={"torch": [_HEADS_IN_TORCH], **on_keras(_own_attention)},
+        spellings={"torch": [_HEADS_IN_TORCH], **on_keras(_own_attention), "flax": [_HEADS_IN_FLAX]},
         tolerance=(3e-7, "Keras keeps the factor of the scores in float32"),
         cases=[
             # The keys' bias has no gradient, and what rounding leaves of one is that of float32 in Keras on JAX.

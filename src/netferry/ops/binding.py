@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from netferry.ops.core import INFERRED, REQUIRED, OpDef, Signature, Spelling
+from netferry.ops.core import INFERRED, REQUIRED, Conversion, OpDef, Parameter, Signature, Spelling
 from netferry.ops.lowering import CannotWrite, convert
 from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import constant, is_literal, literal
@@ -77,7 +77,7 @@ def bind(
             value = convert(value, conversion, reading=True)
         except CannotWrite as error:
             raise CannotBind(str(error)) from None
-        if not _is_default(op, name, value):
+        if not _is_default(op, name, value) or (partial and _held_otherwise(op, parameter, conversion)):
             bound.attributes[name] = value
     for name, implied in spelling.implies.items():
         if not _is_default(op, name, constant(implied)):
@@ -90,6 +90,16 @@ def _in_short(name: str, default: Any) -> Any:
     if name in _WINDOWS and isinstance(default, tuple) and len(set(default)) == 1:
         return default[0]
     return default
+
+
+def _held_otherwise(op: OpDef, parameter: Parameter, conversion: Conversion) -> bool:
+    """Whether a callable that is handed around holds another value for what is given here than the canonical default."""
+    if parameter.default in (REQUIRED, INFERRED):
+        return False
+    try:
+        return not _is_default(op, conversion.attribute, convert(constant(parameter.default), conversion, reading=True))
+    except CannotWrite:
+        return False
 
 
 def _renamed(spelling: Spelling, keywords: Sequence[ast.keyword]) -> list[ast.keyword]:
@@ -151,9 +161,7 @@ def _check_fixed(spelling: Spelling, name: str, value: ast.expr | None) -> None:
         raise CannotBind(f"{name}={ast.unparse(value)} (only {wanted!r} can be translated)")
 
 
-def of_rank(
-    candidates: Sequence[tuple[OpDef, Spelling]], rank: int | None
-) -> Sequence[tuple[OpDef, Spelling]]:
+def of_rank(candidates: Sequence[tuple[OpDef, Spelling]], rank: int | None) -> Sequence[tuple[OpDef, Spelling]]:
     """Those of several ops under one path (``keras.ops.max_pool``) that work on as many axes, batch and channels included."""
     spatial = {op.name: int(found[1]) for op, _ in candidates if (found := _SPATIAL.search(op.name))}
     if rank is None or len(spatial) < 2:

@@ -158,15 +158,20 @@ _FLAX_NAMES: dict[str, Conversion | str] = {
 }
 
 
+FLAX_PADDING = Conversion("padding", "dict(SAME='same', VALID=0, CAUSAL='causal').get({}, {})")
+"""Words in capitals; a legalisation has found the word before one is written."""
+
+
 def _flax_conv(n: int) -> list[Spelling]:
     return [
         nnx_layer(
             "Conv",
             "in_features, out_features, kernel_size, strides=1, *, padding='SAME', kernel_dilation=1, "
             "feature_group_count=1, use_bias=True",
-            maps={**_FLAX_NAMES, "feature_group_count": "groups"},
+            maps={**_FLAX_NAMES, "feature_group_count": "groups", "padding": FLAX_PADDING},
             params={"kernel": f"weight: {kernel_axes(n)} I O", "bias": "bias: O"},
             when=_ZEROS,
+            kinds={"kernel_size": f"axes{n}"},
             positional=3,
         )
     ]

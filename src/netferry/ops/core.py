@@ -151,7 +151,8 @@ class Spelling:
         silent: attributes that this spelling need not say: they follow from others, or mean nothing in this form. Any
             other that differs from its default and is not said makes the spelling unfit.
         kinds: argument -> kind its observed value must have for this spelling to be the one meant: ``tensor``,
-            ``dtype``, ``int``, ``bool``, ``sequence``. Tells overloads apart (``split(2)`` and ``split([1, 2])``).
+            ``dtype``, ``int``, ``bool``, ``sequence``, ``axes2`` (a number for each of two axes). Tells overloads apart
+            (``split(2)`` and ``split([1, 2])``), and layers of one class (a convolution over one axis, and over two).
     """
 
     path: str

@@ -32,7 +32,14 @@ def _register(n: int, kind: str, title: str, reduce: str) -> None:
 
     def spellings(package: str) -> list[Spelling]:
         rest = "data_format=None, keepdims=False"
-        return [keras_layer(package, f"Global{kind}Pooling{n}D", rest)]
+        name = (
+            {"mean": "tf.reduce_mean", "max": "tf.reduce_max"}[method] if package != "keras" else f"keras.ops.{method}"
+        )
+        return [
+            keras_layer(package, f"Global{kind}Pooling{n}D", rest),
+            template(f"{name}({{x}}, axis={spatial}, keepdims=True)", when={"keepdims": True}),
+            template(f"{name}({{x}}, axis={spatial})"),
+        ]
 
     register(
         OpDef(

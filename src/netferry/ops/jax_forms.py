@@ -1,6 +1,6 @@
 """Spellings for JAX: those of layers, and those that follow from Keras's operations, which keep to NumPy's names as JAX does.
 
-What JAX says otherwise an op declares itself; what is derived here is only written, never read.
+What JAX says otherwise an op declares itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from netferry.ops.core import Conversion, OpDef, Spelling, Support
 from netferry.ops.forms import parameters
-from netferry.ops.jax_names import METHODS, in_jax
+from netferry.ops.jax_names import METHODS, in_jax, read_in_jax
 from netferry.walking import Transformer
 
 _IN_NN = (
@@ -84,15 +84,30 @@ _NAME = re.compile(r"(?<![\w.])keras\.(?:ops|activations)\.(\w+)")
 _SHAPE = re.compile(r"jax\.numpy\.shape\(([A-Za-z_][\w.]*)\)")
 
 
+UNUSED: Final = (
+    "dtype", "param_dtype", "precision", "kernel_init", "bias_init", "scale_init", "embedding_init", "dot_general",
+    "promote_dtype", "kernel_metadata", "bias_metadata", "scale_metadata", "embedding_metadata", "preferred_element_type",
+    "use_fast_variance", "axis_name", "axis_index_groups", "conv_general_dilated", "rng_collection", "deterministic",
+    "use_running_average", "keep_rngs", "broadcast_dropout", "out_kernel_init", "out_bias_init", "qkv_dot_general",
+    "out_dot_general", "recurrent_kernel_init", "carry_init", "force_fp32_for_softmax", "dot_general_cls",
+    "qkv_dot_general_cls", "out_dot_general_cls", "conv_general_dilated_cls", "attention_fn", "name",
+    "out_kernel_metadata", "out_bias_metadata", "query_ln_scale_metadata", "key_ln_scale_metadata",
+    "query_metadata", "key_metadata", "value_metadata", "out_metadata", "mean_metadata", "var_metadata",
+)  # fmt: skip
+"""Arguments of stock layers that do not change what they compute."""
+
+
 def nnx_layer(
     name: str, signature: str = "", *, maps: Mapping[str, Conversion | str] | None = None, **options: Any
 ) -> Spelling:
     """``nnx.name(signature, rngs=rngs)``, called with one array."""
     keyword_only = "rngs" if "*" in signature else "*, rngs"
+    others = ", ".join(f"{argument}=..." for argument in UNUSED)
     return Spelling(
         f"flax.nnx.{name}",
-        parameters(signature, keyword_only),
+        parameters(signature, keyword_only, others),
         maps={"inputs": "x", **(maps or {})},
+        ignore=(*options.pop("ignore", ()), *UNUSED),
         call=options.pop("call", "inputs"),
         layer=True,
         threaded=("rngs",),
@@ -101,8 +116,8 @@ def nnx_layer(
 
 
 def jax_call(path: str, signature: str, **options: Any) -> Spelling:
-    """A function of JAX or NNX, only written."""
-    return Spelling(path, signature, read=False, **options)
+    """A function of JAX or NNX."""
+    return Spelling(path, signature, **options)
 
 
 def nnx_support(name: str, signature: str = "", *, call: str = "x", **options: Any) -> Spelling:
@@ -121,7 +136,7 @@ def nnx_support(name: str, signature: str = "", *, call: str = "x", **options: A
 
 def jax_text(code: str) -> str | None:
     """Code written with ``keras.ops.…`` names, with JAX's instead; None where JAX says something otherwise."""
-    if any(name in _OTHERWISE for name in _NAME.findall(code)):
+    if "keras.ops.image." in code or any(name in _OTHERWISE for name in _NAME.findall(code)):
         return None
     made = _NAME.sub(lambda m: _ELSEWHERE.get(m.group(1), f"jax.numpy.{m.group(1)}"), code)
     made = _SHAPE.sub(r"\1.shape", made)
@@ -130,10 +145,25 @@ def jax_text(code: str) -> str | None:
 
 def complete(op: OpDef, supports: Mapping[str, Support]) -> OpDef:
     """The op with the spellings for Flax that follow from those for Keras, where it declares none."""
-    if "flax" in op.spellings:
+    declared = list(op.spellings.get("flax", ()))
+    if any(s.write for s in declared):
         return op
     made = [s for spelling in op.spellings.get("keras", ()) if (s := _derived(spelling, supports)) is not None]
-    return replace(op, spellings={**op.spellings, "flax": made}) if made else op
+    made += [s for spelling in op.spellings.get("keras", ()) for s in _only_read(spelling)]
+    return replace(op, spellings={**op.spellings, "flax": [*made, *declared]}) if made else op
+
+
+def _only_read(spelling: Spelling) -> list[Spelling]:
+    """The forms of a function that JAX code has, beside the one that is written."""
+    if spelling.layer or spelling.support or spelling.template:
+        return []
+    path = jax_text(spelling.path)
+    if path is None:
+        return []
+    found = read_in_jax(replace(spelling, path=path))
+    if spelling.write or not spelling.read or not spelling.path.startswith("keras.ops."):
+        return found
+    return found or [replace(in_jax(replace(spelling, path=path)), write=False)]
 
 
 def _derived(spelling: Spelling, supports: Mapping[str, Support]) -> Spelling | None:
@@ -147,7 +177,7 @@ def _derived(spelling: Spelling, supports: Mapping[str, Support]) -> Spelling | 
     if spelling.support:
         return replace(spelling, read=False)
     path = jax_text(spelling.path)
-    return None if path is None else in_jax(replace(spelling, path=path, read=False))
+    return None if path is None else in_jax(replace(spelling, path=path))
 
 
 def _idiomatic(template: str) -> str:
@@ -184,13 +214,17 @@ def complete_support(support: Support) -> Support:
     return support if made is None else replace(support, code={**support.code, "flax": made})
 
 
-def complete_all(ops: dict[str, OpDef], supports: dict[str, Support]) -> None:
-    """Add what follows to the whole table."""
+def complete_all(ops: dict[str, OpDef], supports: dict[str, Support]) -> list[tuple[str, Spelling]]:
+    """Add what follows to the whole table; gives the spellings added, with the names of their ops."""
     for name, support in supports.items():
         supports[name] = complete_support(support)
     _without_broken(supports)
+    added: list[tuple[str, Spelling]] = []
     for name, op in ops.items():
+        declared = set(map(id, op.spellings.get("flax", ())))
         ops[name] = complete(op, supports)
+        added += [(name, s) for s in ops[name].spellings.get("flax", ()) if id(s) not in declared]
+    return added
 
 
 def _without_broken(supports: dict[str, Support]) -> None:

@@ -51,9 +51,9 @@ def keras_layer(package: str, name: str, signature: str = "", *, maps: Maps | No
         fixed["activation"] = None
     return Spelling(
         f"{package}.layers.{name}",
-        parameters(signature, "name=None"),
+        parameters(signature, "name=None, dtype=None, trainable=True"),
         maps={"inputs": "x", **(maps or {})},
-        ignore=(*ignore, "name"),
+        ignore=(*ignore, "name", "dtype", "trainable"),
         fixed=fixed,
         call="inputs",
         layer=True,

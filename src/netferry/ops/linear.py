@@ -221,6 +221,29 @@ class PaddedEmbedding(flax.nnx.Embed):
 '''
 keras_support("PaddedEmbedding", _PADDED_EMBEDDING, flax=_FLAX_PADDED)
 _EMBEDDING_PARAMS = {"embeddings": "weight: N D"}
+
+
+def _reversible(package: str) -> Spelling:
+    """Keras's embedding that can also be asked which row a vector is; read where nobody asks."""
+    return keras_layer(
+        package,
+        "ReversibleEmbedding",
+        "input_dim, output_dim, tie_weights=True, embeddings_initializer='uniform', embeddings_regularizer=None, "
+        "embeddings_constraint=None, mask_zero=False, reverse_dtype=None, logit_soft_cap=None",
+        maps={"input_dim": "num_embeddings", "output_dim": "embedding_dim"},
+        ignore=(
+            "embeddings_initializer",
+            "embeddings_regularizer",
+            "embeddings_constraint",
+            "reverse_dtype",
+            "logit_soft_cap",
+        ),
+        fixed={"tie_weights": True, "mask_zero": False},
+        params=_EMBEDDING_PARAMS,
+        write=False,
+    )
+
+
 _PADDED = support_layer(
     "PaddedEmbedding",
     "input_dim, output_dim, padding_idx",
@@ -264,6 +287,7 @@ register(
                         positional=2,
                     ),
                     _PADDED,
+                    _reversible(package),
                 ]
             ),
             "flax": [

@@ -245,6 +245,8 @@ def _value_for(
     given = attributes.get(name)
     if given is None:
         default = op.parsed[name].default
+        if not partial and default is INFERRED and parameter.default is REQUIRED and not parameter.variadic:
+            raise CannotWrite(f"{name} is not known here, as the run did not reach this layer")
         if partial or default is INFERRED:
             return None
         if default is REQUIRED:

@@ -484,6 +484,14 @@ _responses = [
     support_layer("LocalResponseNorm", _RESPONSE),
     supported("local_response_norm", f"x, {_RESPONSE}", positional=2),
 ]
+# It sums where others take the mean: the reader multiplies ``alpha`` by how many channels there are.
+_SUMMED = Spelling(
+    "tf.nn.local_response_normalization",
+    "input, depth_radius=5, bias=1.0, alpha=1.0, beta=0.5, name=None",
+    maps={"input": "x", "bias": "k"},
+    ignore=("depth_radius", "alpha", "name"),
+    write=False,
+)
 register(
     OpDef(
         "local_response_norm",
@@ -496,7 +504,7 @@ register(
                 torch_layer("LocalResponseNorm", _RESPONSE),
                 functional("local_response_norm", _RESPONSE, positional=2),
             ],
-            "tensorflow": _responses,
+            "tensorflow": [*_responses, _SUMMED],
             "keras": _responses,
         },
         cases=[

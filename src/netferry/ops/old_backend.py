@@ -58,5 +58,11 @@ def _all() -> list[tuple[str, Spelling]]:
     ]  # fmt: skip
 
 
+registry.extend(
+    "swap_axes",
+    "tensorflow",
+    Spelling("tf.linalg.matrix_transpose", "a, name='matrix_transpose', conjugate=False", maps={"a": "x"}, ignore=("name",),
+             fixed={"conjugate": False}, implies={"axis1": -2, "axis2": -1}, write=False),
+)  # fmt: skip
 for _name, _found in _all():
     registry.extend(_name, "keras", _found)

@@ -26,6 +26,7 @@ register(
                     "shape", "input, out_type=None, name=None", maps={"input": "x"}, ignore=("out_type",), write=False
                 ),
                 Spelling("tf.Tensor.shape", "self", maps={"self": "x"}, kind="attribute", write=False),
+                Spelling("tf.Tensor.get_shape", "self", maps={"self": "x"}, kind="method", write=False),
             ],
             "keras": [keras("shape", "x")],
             "flax": [template("{x}.shape")],

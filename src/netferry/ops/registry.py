@@ -16,7 +16,18 @@ _by_path: dict[str, list[tuple[OpDef, Spelling]]] = {}
 _extensions: list[tuple[str, str, Spelling]] = []
 _loaded = False
 
-_NOT_FAMILIES = {"core", "registry", "binding", "lowering", "layouts", "shared", "table", "carried", "jax_forms", "jax_names"}
+_NOT_FAMILIES = {
+    "core",
+    "registry",
+    "binding",
+    "lowering",
+    "layouts",
+    "shared",
+    "table",
+    "carried",
+    "jax_forms",
+    "jax_names",
+}
 
 
 def register(op: OpDef) -> OpDef:

@@ -24,7 +24,7 @@ def same_padding(x, kernel_size, stride, dilation):
 register_support(Support("same_padding", {"torch": _PADS}))
 
 
-def _pads_of(x: Array, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
+def pads_of(x: Array, kernel: Any, stride: Any, dilation: Any) -> list[tuple[int, int]]:
     n = x.ndim - 2
     pairs = [(0, 0), (0, 0)]
     for size, k, s, d in zip(x.shape[2:], each(kernel, n), each(stride, n), each(dilation, n), strict=True):
@@ -34,8 +34,16 @@ def _pads_of(x: Array, kernel: Any, stride: Any, dilation: Any) -> list[tuple[in
 
 
 def _conv(x: Array, *, kernel_size: Any, stride: Any = 1, dilation: Any = 1, **options: Any) -> Array:
-    padded = np.pad(x, _pads_of(x, kernel_size, stride, dilation))
+    padded = np.pad(x, pads_of(x, kernel_size, stride, dilation))
     return conv_reference(padded, kernel_size=kernel_size, stride=stride, dilation=dilation, **options)
+
+
+_LAZY = '''
+class Lazy{name}(torch.nn.LazyConv{n}d, {name}):
+    """One that learns how many channels come in from its first call."""
+
+    cls_to_become = {name}
+'''
 
 
 def _register_conv(n: int) -> None:
@@ -48,9 +56,17 @@ class {name}(torch.nn.Conv{n}d):
         return super().forward(torch.nn.functional.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation)))
 '''
     register_support(Support(name, {"torch": code}, ("same_padding",)))
+    register_support(Support(f"Lazy{name}", {"torch": _LAZY.format(name=name, n=n)}, (name,)))
+    for prefix, size in (("", "in_channels=..., "), ("lazy_", "")):
+        _register_same(n, prefix, size)
+
+
+def _register_same(n: int, prefix: str, size: str) -> None:
+    """The convolution, or (``lazy_``) the one that is not told how many channels come in."""
+    name = f"{prefix.title().removesuffix('_')}Conv{n}dSame"
     spelling = Spelling(
         name,
-        "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
+        f"{'in_channels, ' if size else ''}out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
         maps={"bias": "use_bias"},
         ignore=("padding",),
         call="x",
@@ -58,13 +74,13 @@ class {name}(torch.nn.Conv{n}d):
         support=name,
         layer=True,
         read=False,
-        positional=3,
+        positional=3 if size else 2,
     )
-    base = {"in_channels": 4, "out_channels": 6}
+    base = {"in_channels": 4, "out_channels": 6} if size else {"out_channels": 6}
     register(
         OpDef(
-            f"same_conv{n}d",
-            "x, *, in_channels=..., out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
+            f"{prefix}same_conv{n}d",
+            f"x, *, {size}out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
             f"Convolution over {n} spatial dimensions with as many results as strides begin in the input.",
             layout="channels",
             reference=_conv,
@@ -94,40 +110,45 @@ def _causal(x: Array, *, kernel_size: int, dilation: int = 1, **options: Any) ->
     return conv_reference(padded, kernel_size=kernel_size, dilation=dilation, **options)
 
 
-register(
-    OpDef(
-        "causal_conv1d",
-        "x, *, in_channels=..., out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
-        "Convolution over sequences in which no result depends on later steps.",
-        layout="channels",
-        reference=_causal,
-        params={"weight": "O I K1", "bias": "O"},
-        optional={"bias": "use_bias"},
-        spellings={
-            "torch": [
-                Spelling(
-                    "CausalConv1d",
-                    "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
-                    maps={"bias": "use_bias"},
-                    ignore=("padding",),
-                    call="x",
-                    params={"weight": "weight: O I K1", "bias": "bias: O"},
-                    support="CausalConv1d",
-                    layer=True,
-                    read=False,
-                    positional=3,
-                )
-            ]
-        },
-        cases=[
-            Case({"x": (2, 4, 9)}, {"in_channels": 4, "out_channels": 6, "kernel_size": 3}),
-            Case(
-                {"x": (2, 4, 9)},
-                {"in_channels": 4, "out_channels": 6, "kernel_size": 2, "dilation": 4, "groups": 2, "use_bias": False},
-            ),
-        ],
+register_support(Support("LazyCausalConv1d", {"torch": _LAZY.format(name="CausalConv1d", n=1)}, ("CausalConv1d",)))
+
+
+def _register_causal(prefix: str, size: str) -> None:
+    """The convolution, or (``lazy_``) the one that is not told how many channels come in."""
+    name = f"{prefix.title().removesuffix('_')}CausalConv1d"
+    spelling = Spelling(
+        name,
+        f"{'in_channels, ' if size else ''}out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
+        maps={"bias": "use_bias"},
+        ignore=("padding",),
+        call="x",
+        params={"weight": "weight: O I K1", "bias": "bias: O"},
+        support=name,
+        layer=True,
+        read=False,
+        positional=3 if size else 2,
     )
-)
+    base = {"in_channels": 4, "out_channels": 6} if size else {"out_channels": 6}
+    register(
+        OpDef(
+            f"{prefix}causal_conv1d",
+            f"x, *, {size}out_channels, kernel_size, stride=1, dilation=1, groups=1, use_bias=True",
+            "Convolution over sequences in which no result depends on later steps.",
+            layout="channels",
+            reference=_causal,
+            params={"weight": "O I K1", "bias": "O"},
+            optional={"bias": "use_bias"},
+            spellings={"torch": [spelling]},
+            cases=[
+                Case({"x": (2, 4, 9)}, base | {"kernel_size": 3}),
+                Case({"x": (2, 4, 9)}, base | {"kernel_size": 2, "dilation": 4, "groups": 2, "use_bias": False}),
+            ],
+        )
+    )
+
+
+_register_causal("", "in_channels=..., ")
+_register_causal("lazy_", "")
 
 _MAX = '''
 class MaxPool{n}dSame(torch.nn.MaxPool{n}d):
@@ -159,7 +180,7 @@ def _pool(kind: str) -> Any:
     def reference(x: Array, *, kernel_size: Any, stride: Any = None) -> Array:
         n = x.ndim - 2
         kernel, steps = each(kernel_size, n), each(kernel_size if stride is None else stride, n)
-        padded = np.pad(x, _pads_of(x, kernel, steps, 1), constant_values=np.nan)
+        padded = np.pad(x, pads_of(x, kernel, steps, 1), constant_values=np.nan)
         windows = np.lib.stride_tricks.sliding_window_view(padded, kernel, tuple(range(2, n + 2)))
         picked = windows[(slice(None), slice(None), *(slice(None, None, s) for s in steps))]
         axes = tuple(range(n + 2, 2 * n + 2))

@@ -186,7 +186,7 @@ register_support(Support("index_update", {
 }))  # fmt: skip
 register(OpDef(
     "index_update", "x, index, value", "A copy of a tensor with some entries replaced.", layout="setitem",
-    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")} | {"flax": [Spelling("", template="{x}.at[{index}].set({value})", read=False)]},
+    spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")} | {"flax": [Spelling("jax.Array.at.set", "x, index, value", template="{x}.at[{index}].set({value})")]},
 ))  # fmt: skip
 register(OpDef(
     "mask_update", "x, index, value", "A copy of a tensor with the entries replaced where a mask holds.", layout="elementwise",

@@ -50,9 +50,17 @@ def _register(n: int) -> None:
                     template(
                         "torch.nn.Upsample(scale_factor={factor})", layer=True, call="x", when={"mode": "nearest"}
                     ),
-                    template(f"torch.nn.Upsample(scale_factor={{factor}}, {smooth})", layer=True, call="x"),
+                    template(
+                        f"torch.nn.Upsample(scale_factor={{factor}}, {smooth})",
+                        layer=True,
+                        call="x",
+                        when={"mode": "bilinear"},
+                    ),
                     template("torch.nn.functional.interpolate({x}, scale_factor={factor})", when={"mode": "nearest"}),
-                    template(f"torch.nn.functional.interpolate({{x}}, scale_factor={{factor}}, {smooth})"),
+                    template(
+                        f"torch.nn.functional.interpolate({{x}}, scale_factor={{factor}}, {smooth})",
+                        when={"mode": "bilinear"},
+                    ),
                 ],
                 **on_keras(spellings),
             },

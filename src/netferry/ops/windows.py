@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from netferry.ops.core import OpDef, Spelling
+from netferry.ops.core import Conversion, OpDef, Spelling
 from netferry.ops.forms import template
-from netferry.ops.registry import register
+from netferry.ops.registry import extend, register
 
 _GIVEN = "x, *, window_shape, strides, padding='VALID'"
 
@@ -36,3 +36,21 @@ register(OpDef(
         ]
     },
 ))  # fmt: skip
+
+_WORDS = Conversion("padding", "dict(SAME='same', VALID=0).get({}, {})", "{}")
+
+
+def _read(name: str, n: int) -> Spelling:
+    """The function, for windows of ``n`` axes; its padding comes in canonical words."""
+    return Spelling(
+        f"flax.nnx.{name}",
+        "inputs, window_shape, strides=None, padding='VALID'" + (", count_include_pad=True" if "avg" in name else ""),
+        maps={"inputs": "x", "window_shape": "kernel_size", "strides": "stride", "padding": _WORDS},
+        kinds={"window_shape": f"axes{n}"},
+        write=False,
+    )
+
+
+for _n in (1, 2, 3):
+    extend(f"max_pool{_n}d", "flax", _read("max_pool", _n))
+    extend(f"avg_pool{_n}d", "flax", _read("avg_pool", _n))

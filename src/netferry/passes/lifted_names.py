@@ -100,5 +100,5 @@ def _kind(layer: ast.expr) -> str:
         return bare
     if isinstance(layer, ast.Call):
         name = ast.unparse(layer.func).rpartition(".")[2]
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     return "layer"

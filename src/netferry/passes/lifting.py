@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from netferry.ops import registry
-from netferry.passes import factories, graph_classes
+from netferry.passes import builders, docstrings, factories, graph_classes
 from netferry.passes.lifted_names import Namer, class_name
 from netferry.passes.splitting import Split, Splitter, is_application, loads, stores
 from netferry.pivot.copying import copied
@@ -68,10 +68,17 @@ def lift(program: Program) -> Program:
         _lift_top(program, top, lifted, labels, taken)
     program.construction = _Renamed(lifted).visit(program.construction)
     _trim(program, lifted)
+    builders.trim(program, {f.name for f in lifted.values()}, _without, _give)
+    _document(program, lifted)
     program.definitions[:] = _reached(program)
     left = {id(n) for d in program.definitions for n in walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]
     return replace(program, definitions=[replace(d, names=_names(d)) for d in program.definitions])
+
+
+def has_graphs(program: Program) -> bool:
+    """Whether a network is described as a graph, between symbolic tensors."""
+    return any(_is_graph(n) for d in program.definitions for n in walk(d.node))
 
 
 def _valued(program: Program) -> set[str]:
@@ -169,7 +176,11 @@ def _calls_on_tensor(node: ast.AST, names: set[str], program: Program) -> bool:
     if not isinstance(node, ast.Call):
         return False
     function = node.func.func if isinstance(node.func, ast.Call) else node.func
-    if not isinstance(function, ast.Name) or function.id not in names:
+    if not isinstance(function, ast.Name):
+        return False
+    callees = program.facts.callees.get(getattr(node, "nf_id", -1), ())
+    called = {function.id} if function.id in names else {getattr(c, "__name__", "") for c in callees}
+    if not called or not called <= set(names):
         return False
     return any(_is_tensor(a, program) for a in [*node.args, *(k.value for k in node.keywords)])
 
@@ -263,7 +274,7 @@ def _as_class(
     made = make_class(found.name, static, tensors, split, parameters, _docstring(node), whole=found.is_valued)
     if not split.inputs:
         _give_defaults(made.body[-1], node.args)
-    return made
+    return _Renamed(lifted).visit(made)  # type: ignore[no-any-return]
 
 
 def _give_defaults(forward: ast.stmt, own: ast.arguments) -> None:
@@ -385,6 +396,14 @@ def _trim(program: Program, lifted: dict[str, Lifted]) -> None:
             return
 
 
+def _document(program: Program, lifted: dict[str, Lifted]) -> None:
+    """Docstrings describe the arguments that are left."""
+    before = {f.name: {a.arg for a in walk(f.node.args) if isinstance(a, ast.arg)} for f in lifted.values()}
+    for node in (n for d in program.definitions for n in walk(d.node) if isinstance(n, ast.ClassDef)):
+        methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
+        docstrings.prune(node, before.get(node.name, set()) - {a.arg for m in methods for a in m.args.args})
+
+
 def _trim_handed(
     program: Program, lifted: dict[str, Lifted], trees: Sequence[ast.AST], classes: Mapping[str, ast.ClassDef]
 ) -> None:
@@ -425,11 +444,18 @@ def _give(trees: Sequence[ast.AST], name: str, before: Sequence[str], names: Seq
 class _Renamed(Transformer):
     """Functions that became classes under the names of these."""
 
-    def __init__(self, lifted: dict[str, Lifted]) -> None:
+    def __init__(self, lifted: dict[str, Lifted], local: set[str] | None = None) -> None:
         self.lifted = lifted
+        self.local = local or set()
+        """Names that mean something else here: the variable of a loop over what the function became."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        bound = {name for statement in node.body for name in stores(statement)}
+        bound |= {a.arg for a in walk(node.args) if isinstance(a, ast.arg)}
+        return _Renamed(self.lifted, self.local | bound).generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        found = self.lifted.get(node.id)
+        found = self.lifted.get(node.id) if node.id not in self.local else None
         if found is None or not isinstance(node.ctx, ast.Load) or found.name == node.id:
             return node
         return ast.copy_location(ast.Name(found.name, ast.Load()), node)

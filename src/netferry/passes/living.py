@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from netferry.pivot.nodes import Hole, LayerCall, Op
 from netferry.walking import walk
 
+_ASKING = frozenset({"shape", "size", "rank", "numel"})
+"""Ops that only look at a tensor."""
+
 
 def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
     """The names that are read."""
@@ -57,7 +60,7 @@ def _without_unread(statements: list[ast.stmt], read: set[str]) -> list[ast.stmt
 
 
 def _applies(node: ast.stmt) -> bool:
-    return any(isinstance(n, LayerCall | ast.Call | Op) for n in walk(node))
+    return any(isinstance(n, LayerCall | ast.Call) or (isinstance(n, Op) and n.name not in _ASKING) for n in walk(node))
 
 
 def alive(statements: list[ast.stmt], needed: set[str]) -> list[ast.stmt]:
@@ -87,7 +90,7 @@ def _trimmed(node: ast.stmt, wanted: set[str]) -> ast.stmt | None:
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         return node if node.name in wanted else None
     sets = any(isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store) for n in walk(node))
-    appends = isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and _is_append(node.value)
+    appends = isinstance(node, ast.Expr) and _is_append(node.value)
     is_hole = isinstance(node, ast.Expr) and isinstance(node.value, Hole)
     if sets or appends or is_hole or (stores(node) | _changed(node)) & wanted:
         return node
@@ -100,8 +103,11 @@ def _changed(node: ast.stmt) -> set[str]:
     return {i.value.id for i in items if isinstance(i.value, ast.Name)}
 
 
-def _is_append(call: ast.Call) -> bool:
-    return isinstance(call.func, ast.Attribute) and call.func.attr in ("append", "extend")
+def _is_append(node: ast.expr) -> bool:
+    match node:
+        case Op(name="append_to_sequence") | ast.Call(func=ast.Attribute(attr="append" | "extend")):
+            return True
+    return False
 
 
 def branch(test: ast.expr, body: list[ast.stmt], other: list[ast.stmt]) -> ast.If:

@@ -123,7 +123,7 @@ class Provenance:
             return None
         function = next((s for s in reversed(scopes) if isinstance(s, ast.FunctionDef)), None)
         line = getattr(op, "lineno", 0)
-        if function is not None and any(n.id in names and n.lineno >= line for n in _stores(function)):
+        if function is not None and any(n in names and at_line >= line for n, at_line in _stores(function)):
             return None
         return copied(given)  # type: ignore[no-any-return]
 
@@ -229,7 +229,13 @@ def _given(op: Op) -> ast.expr | None:
 
 
 def _names(node: ast.AST) -> set[str]:
-    return {n.id for n in walk(node) if isinstance(n, ast.Name)}
+    """The names and the attributes of ``self`` in an expression."""
+    found = {n.id for n in walk(node) if isinstance(n, ast.Name)}
+    return found | {f"self.{n.attr}" for n in walk(node) if isinstance(n, ast.Attribute) and _is_own(n)}
+
+
+def _is_own(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == "self"
 
 
 def _counts(function: ast.FunctionDef, *, parameters: bool = True) -> dict[str, int]:
@@ -244,14 +250,19 @@ def _counts(function: ast.FunctionDef, *, parameters: bool = True) -> dict[str, 
     return found
 
 
-def _stores(tree: ast.AST) -> Iterator[ast.Name]:
+def _stores(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """The names and the attributes of ``self`` that are bound, with their lines."""
     for node in walk(tree):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and hasattr(node, "lineno"):
-            yield node
+        if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            line = getattr(node, "lineno", 0)
+            if isinstance(node, ast.Name):
+                yield node.id, line
+            elif _is_own(node):
+                yield f"self.{node.attr}", line
 
 
 def _stored(trees: Iterable[ast.AST], without: Iterable[str]) -> set[str]:
-    found = {n.id for t in trees for n in walk(t) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    found = {name for t in trees for name, _ in _stores(t)}
     return found - set(without)
 
 

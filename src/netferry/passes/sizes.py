@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import functools
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from netferry.passes.size_sites import (
     Sample,
     Scopes,
     block_of,
+    bound_by,
     candidates,
     changing,
     free_name,
@@ -30,9 +30,11 @@ from netferry.passes.size_sites import (
     given_to,
     hands_on,
     is_size,
+    one_behind,
     operand_size,
     outermost_loop,
     scoped,
+    turns_of,
 )
 from netferry.passes.told import Told
 from netferry.pivot.copying import copied
@@ -251,8 +253,8 @@ class _Filler:
             return 1
         chains = self.recording.within.get(site, [])
         samples = [Sample(v, c, t) for v, c, t in zip(values, chains, self._read(node, len(values)), strict=False)]
-        made = self.resolve(samples, scopes, name or "in_features", site, exact=bool(name)) or constant(values[0])
-        node.nf_value = made
+        made = self.resolve(samples, scopes, name or "in_features", site, exact=bool(name)) if samples else None
+        node.nf_value = made or constant(values[0])
         return 0
 
     def _decide(self, decision: decisions.Decision) -> int:
@@ -349,9 +351,9 @@ class _Filler:
         if known is not None:
             return ast.Name(known, ast.Load())
         groups = list(rounds.values())
-        turns = self._turns(rounds, site)
+        turns = turns_of(rounds, sorted(self.recording.calls.get(site, ())))
         is_whole = sum(map(len, turns)) == len(samples)
-        behind = self._behind(turns, loop)
+        behind = one_behind(self.rounds, turns, loop)
         step = (self._step(groups, loop, samples, site) if is_whole else None) or behind
         if step is None:
             return None
@@ -363,26 +365,6 @@ class _Filler:
         made = self._hand_on(loop, block, around, name, start, step, values)
         self.rounds[id(loop), made.id] = [[s and s.value for s in group] for group in turns]
         return made
-
-    def _turns(self, rounds: dict[int, list[Sample]], site: int) -> list[list[Sample | None]]:
-        """The samples of every call's rounds of a loop; None for a round that did not need the size."""
-        serials = sorted(self.recording.calls.get(site, ()))
-        found: list[list[Sample | None]] = []
-        for caller, following in itertools.pairwise([*sorted(rounds), sys.maxsize]):
-            mine = {s.chain[-1].serial: s for s in rounds[caller]}
-            times = [s for s in serials if caller <= s < following]
-            found.append([mine.get(s) for s in times] if mine.keys() <= set(times) else list(rounds[caller]))
-        return found
-
-    def _behind(self, turns: list[list[Sample | None]], loop: ast.For) -> ast.expr | None:
-        """A variable that the rounds hand on and that had in each round what the next one needs here."""
-        for (at, name), known in self.rounds.items():
-            if at != id(loop) or [len(g) for g in known] != [len(g) for g in turns]:
-                continue
-            pairs = [(b, s) for g, h in zip(known, turns, strict=True) for b, s in zip(g, h[1:], strict=False) if s]
-            if len({s.value for _, s in pairs}) > 1 and all(before == s.value for before, s in pairs):
-                return ast.Name(name, ast.Load())
-        return None
 
     def _step(
         self, groups: list[list[Sample]], loop: ast.For, samples: Sequence[Sample], site: int
@@ -430,7 +412,7 @@ class _Filler:
             ast.AugAssign(target, ast.Add(), step[0]) if isinstance(step, tuple) else ast.Assign([target], step)
         )
         read = step.id if isinstance(step, ast.Name) else ""
-        at = next((i for i, s in enumerate(block) if read in self.handed.values() and read in _bound(s)), len(block))
+        at = next((i for i, s in enumerate(block) if read in self.handed.values() and read in bound_by(s)), len(block))
         block.insert(at, update)
         return ast.Name(variable, ast.Load())
 
@@ -612,12 +594,6 @@ class _Filler:
             chain = self.recording.chains.get(link.instance)
             return (link.instance, Sample(sample.value, chain, sample.terms)) if chain else None
         return link.serial, Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
-
-
-def _bound(node: ast.stmt) -> set[str]:
-    """The names that a plain assignment binds."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
-    return {t.id for t in targets if isinstance(t, ast.Name)}
 
 
 def _lacks_dimensions(op: str) -> bool:

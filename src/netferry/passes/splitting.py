@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from netferry.ops import registry
+from netferry.passes.held import called, held
 from netferry.passes.lifted_names import Namer
 from netferry.passes.living import alive, branch, loads, needed, stores
+from netferry.passes.split_nodes import Rounds, Shared, Swap, single, undecided, without_checks
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Hole, LayerCall, Op
 from netferry.pivot.render import comments_of
@@ -64,6 +65,8 @@ class Splitter:
         """Names that hold layers in the branch before this one -> their numbers."""
         self.called: set[str] = set()
         """Names that are called."""
+        self.several: set[str] = set()
+        """Names that hold networks which take a list of inputs."""
         self.held: set[str] = set()
         """Lists of layers."""
         self.absent: set[str] = set()
@@ -93,22 +96,22 @@ class Splitter:
         self.changing = {
             n for s in statements for a in walk(s) if isinstance(a, ast.Assign) and self._tells(a) for n in stores(a)
         }
-        self.called = _called(statements)
-        self.held = _held(statements)
+        self.called = called(statements)
+        self.held = held(statements)
         split.init, split.forward = self._block(statements)
         split.inputs = [n for n in split.inputs if n]
         split.forward = needed(split.forward)
         names = self.namer.settle(self._taken(), self.plural)
         split.made = set(names.values())
-        rounds = _Rounds(names, self.dynamic | self.parameters)
+        rounds = Rounds(names, self.dynamic | self.parameters)
         split.forward = [rounds.visit(s) for s in split.forward]
         split.init = alive(split.init, loads(split.forward) - {n for s in split.forward for n in stores(s)})
-        split.init = [_Shared(self.held).visit(s) for s in split.init]
-        split.forward = [_Shared(self.held).visit(s) for s in split.forward]
+        split.init = [Shared(self.held).visit(s) for s in split.init]
+        split.forward = [Shared(self.held).visit(s) for s in split.forward]
         local = {n for s in split.forward for n in stores(s)} | set(split.inputs) | self._tensors(split)
         static = self.parameters | {n for s in split.init for n in stores(s)}
         split.shared = sorted((loads(split.forward) & static) - local)
-        split.forward = [_Shared(set(split.shared)).visit(s) for s in split.forward]
+        split.forward = [Shared(set(split.shared)).visit(s) for s in split.forward]
         return split
 
     def _filled(self, statements: Sequence[ast.stmt]) -> set[str]:
@@ -206,7 +209,22 @@ class Splitter:
         else:
             self.namer.rename(number, name)
         self.layers[name] = number
+        if self._takes_several(value):
+            self.several.add(name)
         return self._made(number, value)
+
+    def _takes_several(self, maker: ast.expr) -> bool:
+        """Whether what makes a layer is a function for a network with several inputs, which takes them as a list."""
+        found = (
+            self.lifted.get(maker.func.id) if isinstance(maker, ast.Call) and isinstance(maker.func, ast.Name) else None
+        )
+        graphs = (
+            [n for n in walk(found.node) if isinstance(n, Op) and n.name == "functional_model"]
+            if found is not None
+            else []
+        )
+        given = [g.operand("inputs") for g in graphs]
+        return any(isinstance(g, ast.List | ast.Tuple) and len(g.elts) > 1 for g in given)
 
     def _input(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """Where inputs come in: they are arguments of the forward pass."""
@@ -215,7 +233,7 @@ class Splitter:
             hidden = next(n for n in walk(node) if isinstance(n, Op) and n.name == "symbolic_input")
             self.split.inputs.append("inputs")
             self.dynamic |= {"inputs", name}
-            changed = _Swap(hidden, ast.Name("inputs", ast.Load())).visit(node)
+            changed = Swap(hidden, ast.Name("inputs", ast.Load())).visit(node)
             return self._apply(changed)
         match node:
             case ast.If(test=ast.Compare(left=ast.Name(id=given), comparators=[ast.Constant(value=None)])):
@@ -266,10 +284,10 @@ class Splitter:
         self.twins = outer
         init: list[ast.stmt] = []
         if loads(node.test) & before:
-            body_init, else_init = _without_checks(body_init), _without_checks(else_init)
+            body_init, else_init = without_checks(body_init), without_checks(else_init)
         if (body_init or else_init) and loads(node.test) & before:
             found = self.decided(node, body_init, else_init)
-            init = [_undecided(node)] if found is None else found
+            init = [undecided(node)] if found is None else found
         elif body_init or else_init:
             init = [branch(copied(node.test), body_init, else_init)]
         forward: list[ast.stmt] = [branch(node.test, body, other)] if body or other else []
@@ -330,7 +348,7 @@ class Splitter:
         """The loop that applies the layers: over the lists themselves where each round takes one of each."""
         if not numbers:
             return [ast.For(node.target, node.iter, forward, [])]
-        node, forward = _single(node, forward)
+        node, forward = single(node, forward)
         once = [n for s in forward for n in walk(s) if isinstance(n, _Taken)]
         plain = all(isinstance(s, ast.Assign | ast.AugAssign | ast.Expr) for s in forward) and len(once) == len(numbers)
         names = {n: self._loop_name(n) for n in numbers}
@@ -370,11 +388,15 @@ class Splitter:
             return None
         if self._makes(node):
             return None
-        if node.func.id in self.parameters and self.callees is not None:
+        if self.holds(node.func.id) and self.callees is not None:
             seen = {getattr(c, "__name__", "") for c in self.callees.get(getattr(node, "nf_id", -1), ())}
-            known = [self.lifted[n] for n in seen if n in self.lifted]
+            known = [self.lifted[n] for n in seen if n in self.lifted and not self.lifted[n].is_factory]
             return known[0] if known and len(known) == len(seen) else None
         return self.lifted.get(node.func.id)
+
+    def holds(self, name: str) -> bool:
+        """Whether a name is that of a variable, be it called like a function that became a class."""
+        return name in self.parameters or name not in self.lifted
 
     def _makes(self, node: ast.AST) -> bool:
         """Whether a call makes an instance of a class of layers that is not applied right there."""
@@ -479,10 +501,11 @@ class _Extract(Transformer):
             node.func = self._use(layer, self.splitter._label(node.func))
             return node if activation is None else _applied(activation, node)
         if isinstance(node.func, ast.Call) and not self.splitter.is_dynamic(node.func):
-            node.args = [self.visit(a) for a in node.args]
+            node.args = [self.visit(a) for a in _each(node.args, self.splitter._takes_several(node.func))]
             node.func = self._use(node.func, _keyword(node.func, "name"))
             return node
         if isinstance(node.func, ast.Name) and node.func.id in self.splitter.layers:
+            node.args = _each(node.args, node.func.id in self.splitter.several)
             node.func = self.splitter._attribute(self.splitter.layers[node.func.id])
         self.generic_visit(node)
         return node
@@ -502,7 +525,7 @@ class _Extract(Transformer):
         while named and named[0].arg == found.tensors[len(tensors)]:
             tensors.append(named.pop(0).value)
         label = _keyword(node, "name") or _positional(node, names, "name")
-        held = isinstance(node.func, ast.Name) and node.func.id in self.splitter.parameters
+        held = isinstance(node.func, ast.Name) and self.splitter.holds(node.func.id)
         maker = node.func if held else ast.Name(found.name, ast.Load())
         label = ast.Constant(ast.unparse(node.func)) if held else label
         layer = ast.Call(maker, args, keywords)
@@ -529,6 +552,14 @@ def _applied(activation: Op, x: ast.expr) -> Op:
     return ast.copy_location(Op(activation.name, {name: x}, attributes, site=activation.site), x)
 
 
+def _each(args: list[ast.expr], is_spread: bool) -> list[ast.expr]:
+    """The members of the one list that is given, where each is an argument of its own."""
+    match args:
+        case [ast.List(elts=members) | ast.Tuple(elts=members)] if is_spread:
+            return members
+    return args
+
+
 def _keyword(node: ast.Call, name: str) -> ast.expr | None:
     return next((k.value for k in node.keywords if k.arg == name), None)
 
@@ -536,94 +567,6 @@ def _keyword(node: ast.Call, name: str) -> ast.expr | None:
 def _positional(node: ast.Call, names: Sequence[str], wanted: str) -> ast.expr | None:
     index = names.index(wanted) if wanted in names else len(node.args)
     return node.args[index] if index < len(node.args) else None
-
-
-class _Rounds(Transformer):
-    """Names of layers in loops: ``block`` of ``blocks``."""
-
-    def __init__(self, names: Mapping[int, str], taken: set[str]) -> None:
-        self.names = {f"__round_{n}__": re.sub(r"s(\d*)$", r"\1", name) for n, name in names.items()}
-        self.taken = taken
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        name = self.names.get(node.id)
-        while name in self.taken:
-            name = f"{name}_"
-        return node if name is None else ast.Name(name, node.ctx)
-
-
-class _Swap(Transformer):
-    def __init__(self, old: ast.AST, new: ast.expr) -> None:
-        self.old, self.new = old, new
-
-    def visit(self, node: ast.AST) -> Any:
-        return self.new if node is self.old else super().generic_visit(node)
-
-
-class _Shared(Transformer):
-    """Names of the first half are attributes in the second."""
-
-    def __init__(self, names: set[str]) -> None:
-        self.names = names
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self.names and isinstance(node.ctx, ast.Load):
-            return ast.Attribute(ast.Name("self", ast.Load()), node.id, ast.Load())
-        return node
-
-
-def _without_checks(statements: list[ast.stmt]) -> list[ast.stmt]:
-    """What a branch does other than to complain."""
-    return [s for s in statements if not isinstance(s, ast.Raise | ast.Assert)]
-
-
-def _undecided(node: ast.If) -> ast.stmt:
-    """What stands for layers of which only the tensors tell whether they are made."""
-    site = next((n.site for n in walk(node) if isinstance(n, Op) and n.site is not None), None)
-    reason = "which layers are made here depends on a tensor"
-    return ast.Expr(Hole(copied(node.test), reason, "let an argument decide it", site))
-
-
-def _single(node: ast.For, forward: list[ast.stmt]) -> tuple[ast.For, list[ast.stmt]]:
-    """Loops directly inside each other as one, where what they apply does not tell the rounds apart."""
-    while len(forward) == 1 and isinstance(inner := forward[0], ast.For):
-        if (stores(node.target) | stores(inner.target)) & loads(inner.body):
-            break
-        node, forward = inner, inner.body
-    return node, forward
-
-
-def _called(statements: Sequence[ast.stmt]) -> set[str]:
-    """The names that are called."""
-    nodes = [n for s in statements for n in walk(s)]
-    callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
-    return {c.id for c in callees if isinstance(c, ast.Name)}
-
-
-def _held(statements: Sequence[ast.stmt]) -> set[str]:
-    """The lists of which members are called: ``blocks[i](x)``, ``for block in blocks: x = block(x)``."""
-    nodes = [n for s in statements for n in walk(s)]
-    callees = [n.func if isinstance(n, ast.Call) else n.callee for n in nodes if isinstance(n, ast.Call | LayerCall)]
-    found = {c.value.id for c in callees if isinstance(c, ast.Subscript) and isinstance(c.value, ast.Name)}
-    called = {c.id for c in callees if isinstance(c, ast.Name)}
-    for loop in (n for n in nodes if isinstance(n, ast.For | ast.comprehension)):
-        found |= {n for target, source in _paired(loop.target, loop.iter) if target & called for n in source}
-    made = [n for n in nodes if isinstance(n, ast.Assign) and isinstance(n.value, ast.List)]
-    return found & {name for n in made for name in stores(n)}
-
-
-def _paired(target: ast.expr, source: ast.expr) -> list[tuple[set[str], set[str]]]:
-    """The names that a loop binds, and the list that each takes members of: also of one in ``zip`` or ``enumerate``."""
-    match target, source:
-        case ast.Tuple(elts=targets), ast.Call(func=ast.Name(id="zip"), args=args) if len(targets) == len(args):
-            return [pair for t, a in zip(targets, args, strict=True) for pair in _paired(t, a)]
-        case ast.Tuple(elts=[_, inner]), ast.Call(func=ast.Name(id="enumerate"), args=[given]):
-            return _paired(inner, given)
-        case ast.Name(), ast.Call(func=ast.Name(id="reversed" | "list"), args=[given]):
-            return _paired(target, given)
-        case ast.Name(id=name), ast.Name(id=held):
-            return [({name}, {held})]
-    return []
 
 
 def _set(target: ast.expr, value: ast.expr) -> ast.stmt:

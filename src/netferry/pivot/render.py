@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from netferry.pivot.texts import docstring
 from netferry.walking import walk
 
 _ATOMS = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant, ast.List, ast.Dict, ast.Set, ast.JoinedStr,
@@ -356,6 +357,8 @@ class Renderer:
     def statement(self, node: ast.stmt, indent: str) -> str:
         """A statement's text; a rebuilt one is indented to fit."""
         memory = _memory(node)
+        if memory is None and (printed := docstring(node, indent)):
+            return printed
         text = self.expression(node)
         if memory is not None and memory.start >= 0:
             text = _moved(text, _indent(memory.source, memory.start), indent)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import ast
 import difflib
 import functools
+import linecache
 import re
 import site
 import sys
 import sysconfig
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Final
 
 from netferry.diagnostics import failure
+from netferry.project.cells import Text
 from netferry.project.files import SUFFIXES, SourceFile, read
 from netferry.project.names import bound_names, imported_packages
 from netferry.project.reachable import Reached, closure, definitions, is_main_guard, resolve
@@ -170,6 +172,18 @@ def load(source: str | Path, entry: str | None = None, *, tab: str = "") -> Proj
     if project.entry:
         _find_entry(project, project.entry)
     return project
+
+
+def of_text(text: str, label: str, entry: str, folders: Mapping[str, Path]) -> Project:
+    """A project of one text that no file holds; ``label`` is what its places are reported by.
+
+    The modules in ``folders`` are read along, each from the folder that holds it.
+    """
+    lines = text.splitlines(keepends=True)
+    linecache.cache[label] = (len(text), None, lines, label)
+    module = re.sub(r"\W", "_", Path(label).stem).strip("_") or "network"
+    main = SourceFile(Path(label), module, Text(text), ast.parse(text))
+    return Project((Path.cwd(), *dict.fromkeys(folders.values())), "", main, entry, dict(folders))
 
 
 def _locate(name: str) -> Path:

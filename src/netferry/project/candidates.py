@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from netferry.diagnostics import failure
@@ -172,13 +173,15 @@ def _dotted_bases(file: SourceFile, bases: Collection[str]) -> set[str]:
     }  # fmt: skip
 
 
-def guess_entry(project: Project, bases: Collection[str], base: str) -> Entry:
+def guess_entry(
+    project: Project, bases: Collection[str], base: str, supplied: Mapping[str, str] = MappingProxyType({})
+) -> Entry:
     """The network of the project and how to build it; ``base`` is what its classes are called in the reason.
 
     Raises NF010 without any, NF011 with several, NF014 when its constructor needs arguments nobody shows.
     """
     if project.entry:
-        return Entry(project.entry, guess_call(project.main, project.entry), project.main, "given")
+        return Entry(project.entry, guess_call(project.main, project.entry, supplied), project.main, "given")
     found = candidates(project, project.main, bases)
     found = found or _variables(project.main, bases)
     if not found and project.main.is_package:
@@ -186,7 +189,7 @@ def guess_entry(project: Project, bases: Collection[str], base: str) -> Entry:
     if not found:
         raise failure("NF010", f"no class of {project.main.path.name} derives from {base}", file=project.main.path)
     chosen, reason = _choose(found, base)
-    return Entry(chosen.name, guess_call(chosen.file, chosen.name), chosen.file, reason)
+    return Entry(chosen.name, guess_call(chosen.file, chosen.name, supplied), chosen.file, reason)
 
 
 def _choose(found: list[Candidate], base: str) -> tuple[Candidate, str]:
@@ -239,8 +242,8 @@ def _fields(node: ast.ClassDef) -> list[str]:
     ]
 
 
-def guess_call(file: SourceFile, name: str) -> str:
-    """The expression that gives the network: as the file itself builds it, else ``name`` without arguments.
+def guess_call(file: SourceFile, name: str, supplied: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The expression that gives the network: as the file itself builds it, else ``name`` without arguments but ``supplied``.
 
     Raises NF014 when arguments are needed and the file shows none that can be used.
     """
@@ -252,8 +255,9 @@ def guess_call(file: SourceFile, name: str) -> str:
     shown = _shown_calls(file, name)
     if shown:
         return shown[0]
-    if not needed:
-        return f"{name}()"
+    if all(n in supplied for n in needed):
+        return f"{name}({', '.join(f'{n}={supplied[n]}' for n in needed)})"
+    needed = [n for n in needed if n not in supplied]
     message = f"{name} needs {', '.join(needed)}, and the file shows no call with plain values"
     raise file.error("NF014", node, message, hint=f'Say how to build it: --call "{name}({needed[0]}=...)".')
 

@@ -20,7 +20,7 @@ _MAGIC: Final = re.compile(
 )
 _RUNS_PYTHON: Final = {"time", "timeit", "capture", "prun"}
 _TAB: Final = re.compile(r"^\s*(?:%%tab|#@tab)\s+(?P<tabs>.+?)\s*$")
-_FENCE: Final = re.compile(r"^(?P<fence>`{3,}|~{3,})\s*\{?\s*\.?(?P<language>\w*)")
+_FENCE: Final = re.compile(r"^(?P<fence>`{3,}|~{3,})\s*\{?\s*\.?(?P<language>[\w-]*)")
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,23 @@ def _fenced(content: str) -> Iterator[Cell]:
         if fence and line.strip() == fence:
             if start:
                 number += 1
-                yield Cell(number, start, "\n".join(code))
+                yield Cell(number, start, "\n".join(_without_options(code)))
             fence = ""
         elif fence:
             code.append(line)
         elif match := _FENCE.match(line):
-            python = match["language"].lower() in {"python", "py", "python3"}
+            python = match["language"].lower() in {"python", "py", "python3", "code-cell"}
             fence, start, code = match["fence"], line_number + 1 if python else 0, []
+
+
+def _without_options(code: list[str]) -> list[str]:
+    """A cell without the lines about it at its start: between two lines of hyphens, or each beginning with a colon."""
+    end = 0
+    if code and code[0].strip() == "---" and "---" in map(str.strip, code[1:]):
+        end = 2 + [line.strip() for line in code[1:]].index("---")
+    while end < len(code) and code[end].startswith(":"):
+        end += 1
+    return [*([""] * end), *code[end:]]
 
 
 def _tabs(cell: Cell) -> set[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,12 +78,18 @@ class Index:
         """Statement -> the names that it reads, now or when called later."""
         return {i: free_names(s) for i, s in enumerate(self.statements)}
 
-    def binding(self, name: str) -> list[int]:
-        """The statements to keep for ``name``: the last definition, or every assignment."""
-        found = self.binders.get(name, [])
+    def binding(self, name: str, before: float = math.inf) -> list[int]:
+        """The statements to keep for ``name`` where it is read ``before`` one: the last definition, or every assignment."""
+        every = self.binders.get(name, [])
+        found = [i for i in every if i < before] or every
         plain = all(isinstance(self.statements[i], _DEFINITIONS) for i in found)
         overloaded = any(name in self.read[i] for i in found[-1:])
         return found[-1:] if plain and not overloaded else found
+
+    def moment(self, position: int) -> float:
+        """Before which statement names are bound that a statement reads: what is called later reads them later."""
+        later = any(isinstance(n, (*_DEFINITIONS, ast.Lambda)) for n in walk(self.statements[position]))
+        return math.inf if later else position
 
 
 def is_star(statement: ast.stmt) -> bool:
@@ -111,20 +118,21 @@ def reach(index: Index, names: Iterable[str], given: Collection[str] = ()) -> tu
     """The statements that ``names`` need, transitively and in order, and the names that nothing binds."""
     kept: set[int] = set(index.always)
     unresolved: set[str] = set()
-    seen: set[str] = set(given)
-    waiting = [*names, *(n for i in kept for n in index.read[i])]
+    seen: dict[str, float] = dict.fromkeys(given, math.inf)
+    waiting = [(n, math.inf) for n in [*names, *(n for i in kept for n in index.read[i])]]
     while waiting:
-        name = waiting.pop()
-        if name in seen:
+        name, before = waiting.pop()
+        if seen.get(name, -1.0) >= before:
             continue
-        seen.add(name)
-        found = index.binding(name)
+        seen[name] = before
+        found = index.binding(name, before)
         if not found and name not in _BUILTINS:
             unresolved.add(name)
-        changing = [] if _is_imported(index, name) else index.changers.get(name, [])
+        changing = [] if _is_imported(index, name) else [i for i in index.changers.get(name, []) if i < before]
         for position in {*found, *changing} - kept:
             kept.add(position)
-            waiting.extend(index.read[position])
+            moment = index.moment(position)
+            waiting.extend((n, moment) for n in index.read[position])
     if unresolved:
         kept.update(index.stars)
     return sorted(kept), unresolved

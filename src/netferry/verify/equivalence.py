@@ -298,6 +298,7 @@ class _Comparison:
         try:
             places = self.source.runtime.weights_file(network)
             self.report.source_places = dict(places.paths) if places is not None else {}
+            self.report.source_graph = dict(places.graph) if places is not None else {}
             self.report.target_file = target_file(self.map, self.target.runtime, other)
         except Exception as error:  # noqa: BLE001 - only files of the target's own format need it
             self.report.notes.append(f"the target's weights file cannot be described: {brief(error)}")

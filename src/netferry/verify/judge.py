@@ -61,7 +61,9 @@ class Judge:
         for check, text in reference.failures.items():
             findings.notes.append(f"{check} is not compared: the source raises {text}")
         for check, text in found.failures.items():
-            if check not in reference.failures:
+            if check in found.refused:
+                findings.notes.append(f"{check} is not compared: the target raises {text}")
+            elif check not in reference.failures:
                 findings.problems.append(f"{check}: the target raises {text}")
         findings.second_input = self._optional(findings, "second input", reference.second, found.second, again.second)
         findings.training = self._optional(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from netferry.frameworks.base import Arguments, Array, Runtime
+from netferry.frameworks.base import Arguments, Array, Refused, Runtime
 from netferry.verify.compare import Named, arrays, paired
 
 T = TypeVar("T")
@@ -43,6 +43,8 @@ class Measured:
     statistics: dict[str, Array] | None = None
     second: Named | None = None
     failures: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    """The checks that failed for the size of the data alone."""
 
 
 def outputs_of(runtime: Runtime, network: Any, arguments: Arguments, seed: int = 1, *, training: bool = False) -> Named:
@@ -109,6 +111,8 @@ def _attempt(found: Measured, check: str, action: Callable[[], T]) -> T | None:
         return action()
     except Exception as error:  # noqa: BLE001 - networks raise anything; what failed is reported
         found.failures[check] = brief(error)
+        if isinstance(error, Refused):
+            found.refused.add(check)
         return None
 
 

@@ -44,7 +44,9 @@ def verify_migration(migration: Migration) -> Verification:
     if second is not None and _is_single(reading):
         given, second = second, given
     found = verify(source, target, migration.weight_map, given, second, layouts)
-    migration.weight_map = replace(migration.weight_map, target_h5=found.target_file, source_h5=found.source_places)
+    known = {"source_h5": found.source_places, "source_graph": found.source_graph}
+    known = {name: places for name, places in known.items() if places}
+    migration.weight_map = replace(migration.weight_map, target_h5=found.target_file, **known)  # type: ignore[arg-type]
     return found
 
 
@@ -58,6 +60,8 @@ def _is_single(reading: Reading) -> bool:
 
 def source_factory(reading: Reading) -> Any:
     """A function that builds the source network anew."""
+    if reading.original is not None:
+        return reading.original.factory()
     module: types.ModuleType = reading.observation.modules[reading.project.main.module]
     code = compile(reading.call, "<call>", "eval")
     plain = reading.observation.recording.plain

@@ -74,6 +74,7 @@ class Verification:
     error: str = ""
     target_file: TargetFile | None = field(default=None, repr=False)
     source_places: dict[str, str] = field(default_factory=dict, repr=False)
+    source_graph: dict[str, Any] = field(default_factory=dict, repr=False)
     """Where the source framework's own weights file keeps the arrays, for the weight map."""
 
     @property
@@ -99,5 +100,5 @@ class Verification:
     def to_json(self) -> dict[str, Any]:
         """A dict of plain values."""
         found = asdict(replace(self, target_file=None)) | {"summary": self.summary()}
-        del found["target_file"], found["source_places"]
+        del found["target_file"], found["source_places"], found["source_graph"]
         return found

@@ -61,6 +61,8 @@ class TargetFile:
 
     paths: Mapping[str, str]
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    graph: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Array -> its places in checkpoints that follow the objects of a network."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,10 @@ class WeightMap:
     target_h5: TargetFile | None = None
     source_h5: Mapping[str, str] = field(default_factory=dict)
     """Array of the source -> its place in the weights files of a framework that names them otherwise."""
+    source_graph: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Array of the source -> its places in checkpoints that follow the objects of a network, by each way of naming these."""
+    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """The shapes of the source's arrays."""
 
     @property
     def sources(self) -> set[str]:
@@ -97,6 +103,10 @@ class WeightMap:
             made["target_h5"] = {"paths": dict(self.target_h5.paths), "others": dict(self.target_h5.others)}
         if self.source_h5:
             made["source_h5"] = dict(self.source_h5)
+        if self.shapes:
+            made["shapes"] = {name: list(shape) for name, shape in self.shapes.items()}
+        if self.source_graph:
+            made["source_graph"] = {name: list(places) for name, places in self.source_graph.items()}
         return made
 
     @classmethod
@@ -106,7 +116,8 @@ class WeightMap:
             raise ValueError(f"schema {data['schema']!r}, version {data['version']!r}")
         file = TargetFile(**data["target_h5"]) if "target_h5" in data else None
         entries = tuple(Entry.from_json(entry) for entry in data["arrays"])
-        return cls(entries, data["source"], data["target"], data.get("dropped", {}), file, data.get("source_h5", {}))
+        places = (data.get(name, {}) for name in ("source_h5", "source_graph", "shapes"))
+        return cls(entries, data["source"], data["target"], data.get("dropped", {}), file, *places)
 
     def save(self, path: Path | str) -> None:
         """Write the map as JSON."""

@@ -18,6 +18,7 @@ _ALIASES: Final = (
     ("jax.", "jax.", "import jax"),
     ("np.", "np.", "import numpy as np"),
     ("math.", "math.", "import math"),
+    ("dataclasses.", "dataclasses.", "import dataclasses"),
 )
 
 

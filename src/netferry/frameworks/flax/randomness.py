@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 
 from netferry.frameworks.base import NORMAL, UNIFORM
 
@@ -41,7 +41,7 @@ _FIXED: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _unchanged(self: Any, inputs: Any, **options: Any) -> Any:
+def _unchanged(self: Any, inputs: Any, *args: Any, **options: Any) -> Any:
     return inputs
 
 
@@ -49,9 +49,10 @@ def _unchanged(self: Any, inputs: Any, **options: Any) -> Any:
 def modes(*, fixed: bool) -> Iterator[None]:
     """What applies to every run: no dropout, and ``fixed`` numbers for random ones where wanted."""
     with ExitStack() as stack:
-        stack.enter_context(_replaced(nnx.Dropout, "__call__", _unchanged))
+        for layer in (nnx.Dropout, linen.Dropout):
+            stack.enter_context(replaced(layer, "__call__", _unchanged))
         for name, replacement in _FIXED.items() if fixed else ():
-            stack.enter_context(_replaced(jax.random, name, replacement))
+            stack.enter_context(replaced(jax.random, name, replacement))
         yield
 
 
@@ -65,12 +66,13 @@ def quick_initialisers() -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in ("normal", "uniform", "truncated_normal", "orthogonal"):
-            stack.enter_context(_replaced(jax.random, name, alike))
+            stack.enter_context(replaced(jax.random, name, alike))
         yield
 
 
 @contextmanager
-def _replaced(owner: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
+def replaced(owner: Any, name: str, replacement: Any) -> Iterator[None]:
+    """Let something be another for a while."""
     original = getattr(owner, name)
     setattr(owner, name, replacement)
     try:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from types import ModuleType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax import nnx
+from flax.errors import TraceContextError
 
 from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
-from netferry.frameworks.flax import paths, randomness
+from netferry.frameworks.flax import flags, paths, randomness, wide
+from netferry.frameworks.flax.linen_runtime import LinenNetwork
 
 # Compiling takes most of the time, and every program runs once or twice. JAX reads this when it first computes.
 # Without fused multiplications what is computed twice is equal, on which the gradient of a maximum relies.
@@ -33,6 +37,10 @@ class FlaxRuntime:
     def __init__(self, name: str = "flax", *, reading: bool = False) -> None:
         self.name = name
         self._fixed = False
+        # What is written must run as it is; only what is read may ask for fewer bits.
+        self._reading = reading
+        self.modules: Sequence[ModuleType] = ()
+        """The source's modules, which may ask for types by name."""
         self._dtype: Precision = "float32"
 
     @contextmanager
@@ -50,10 +58,13 @@ class FlaxRuntime:
         before = self._dtype
         self._dtype = dtype
         try:
-            with jax.enable_x64(dtype == "float64"):
+            with jax.enable_x64(dtype == "float64"), self._wide(dtype):
                 yield
         finally:
             self._dtype = before
+
+    def _wide(self, dtype: Precision) -> AbstractContextManager[None]:
+        return wide.wide_types(self.modules) if self._reading and dtype == "float64" else nullcontext()
 
     def seed(self, seed: int) -> None:
         """Make what follows repeatable; networks draw from generators of their own."""
@@ -62,12 +73,16 @@ class FlaxRuntime:
     def build(self, factory: Callable[[], Any], dtype: Precision) -> Any:
         """The network with its floating state in ``dtype``."""
         with randomness.quick_initialisers():
-            network = _compiled(factory)()
+            network = _made(factory)
+        if isinstance(network, nn.Module):
+            return LinenNetwork(network, dtype)
         for _, variable in _variables(network):
             value = variable[...]
             if jnp.issubdtype(value.dtype, jnp.floating):
                 variable.set_value(value.astype(dtype))
         for _, module in _modules(network):
+            if self._reading and dtype == "float64":
+                wide.widen(module)
             # It notes the type that its table was made with, and casts to that.
             if isinstance(module, nnx.Embed) and module.dtype == jnp.float32:
                 module.dtype = jnp.dtype(dtype)
@@ -83,6 +98,8 @@ class FlaxRuntime:
 
     def state(self, network: Any) -> State:
         """All variables but the states of random generators; a shared one is listed under its first path."""
+        if isinstance(network, LinenNetwork):
+            return network.state()
         found: dict[str, Variable] = {}
         aliases: dict[str, str] = {}
         first: dict[int, str] = {}
@@ -99,6 +116,9 @@ class FlaxRuntime:
 
     def resolve(self, network: Any, path: str) -> str:
         """The first path of the variable at ``path``."""
+        if isinstance(network, LinenNetwork):
+            network.place(path)
+            return path
         variable = paths.find(network, path)
         for name, other in _variables(network):
             if other is variable:
@@ -107,10 +127,18 @@ class FlaxRuntime:
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one variable's values."""
+        if isinstance(network, LinenNetwork):
+            holder, name = network.place(path)
+            return np.array(_array(holder[name]))
         return np.array(_array(paths.find(network, path)[...]))
 
     def assign(self, network: Any, path: str, array: Array) -> None:
         """Set one variable."""
+        if isinstance(network, LinenNetwork):
+            holder, name = network.place(path)
+            base.check_shape(path, holder[name].shape, array)
+            holder[name] = jnp.asarray(array, dtype=holder[name].dtype)
+            return
         variable = paths.find(network, path)
         value = variable[...]
         base.check_shape(path, value.shape, array)
@@ -129,8 +157,10 @@ class FlaxRuntime:
     ) -> dict[str, Array]:
         """Gradients by every parameter."""
 
-        self._switch(network, training)
-        args, kwargs = self.tensors(arguments)
+        args, kwargs = self._given(network, arguments, training)
+        if isinstance(network, LinenNetwork):
+            with randomness.modes(fixed=self._fixed):
+                return network.gradients(args, kwargs, cotangents, training=training)
 
         def loss(network: Any) -> Any:
             outputs = [o for _, o in trees.numbers(network(*args, **kwargs))]
@@ -166,6 +196,10 @@ class FlaxRuntime:
             kept = found[path].kept if path in found else 1.0
             found[path] = VarianceUpdate(kept * module.momentum, x.size // x.shape[module.axis])
 
+        if isinstance(network, LinenNetwork):
+            with network.normalising(found):
+                self.run(network, arguments, training=True)
+            return found
         with ExitStack() as stack:
             for path, module in _modules(network):
                 if isinstance(module, nnx.BatchNorm):
@@ -180,8 +214,10 @@ class FlaxRuntime:
         def after(module: Any, args: Any, kwargs: Any, output: Any, path: str) -> None:
             found.append(Call(path, type(module).__name__, self.arrays((args, kwargs)), self.arrays(output)))
 
-        self._switch(network, training=False)
-        args, kwargs = self.tensors(arguments)
+        args, kwargs = self._given(network, arguments, training=False)
+        if isinstance(network, LinenNetwork):
+            with randomness.modes(fixed=self._fixed):
+                return network.calls(args, kwargs, self.arrays)
         with ExitStack() as stack:
             stack.enter_context(randomness.modes(fixed=self._fixed))
             for path, module in _modules(network):
@@ -199,14 +235,31 @@ class FlaxRuntime:
         return bool(kinds & {"float32", "float16"})
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
-        self._switch(network, training)
-        args, kwargs = self.tensors(arguments)
+        args, kwargs = self._given(network, arguments, training)
         with randomness.modes(fixed=self._fixed):
+            if isinstance(network, LinenNetwork):
+                return network.call(args, kwargs, training=training)
             return _compiled(lambda network: network(*args, **kwargs))(network)
 
-    def _switch(self, network: Any, training: bool) -> None:
+    def _given(self, network: Any, arguments: Arguments, training: bool) -> Any:
+        """What a network, switched to a mode, is called with: the mode too, and random generators, where it asks for them."""
         if isinstance(network, nnx.Module):
             (network.train if training else network.eval)()
+        args, kwargs = self.tensors(arguments)
+        asked = network.module if isinstance(network, LinenNetwork) else network
+        return args, flags.given(asked, training, args, kwargs) | kwargs
+
+
+def _made(factory: Callable[[], Any]) -> Any:
+    """The network, its variables made by one program where NNX has them."""
+    try:
+        return _compiled(factory)()
+    except Exception:  # noqa: BLE001 - what is no module of NNX is no result of a program
+        return factory()
+
+
+_NOT_COMPILED = (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TraceContextError, TypeError, ValueError)
+"""What code raises that needs numbers, or changes what was made before."""
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -215,7 +268,7 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*args: Any) -> Any:
         try:
             return nnx.jit(function)(*args)
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TypeError, ValueError):
+        except _NOT_COMPILED:
             return function(*args)
 
     return call
@@ -252,7 +305,7 @@ def _tensor(value: Any, dtype: Precision) -> Any:
 def _array(value: Any) -> Any:
     if isinstance(value, nnx.Variable):
         value = value[...]
-    if not isinstance(value, jax.Array):
+    if not isinstance(value, jax.Array) or jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return value
     return np.array(value.astype("float32") if value.dtype == jnp.bfloat16 else value)
 

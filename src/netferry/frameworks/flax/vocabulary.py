@@ -9,16 +9,26 @@ from typing import Any
 
 import jax
 import numpy as np
-from flax import nnx
+from flax import linen, nnx
 
 from netferry.ops import carried, registry
 from netferry.pivot.facts import Tensor
 
 LIBRARIES = ("flax", "jax", "jaxlib", "optax", "orbax", "chex", "jraph", "clu")
-CONTAINERS = ("flax.nnx.Module", "flax.nnx.Sequential", "flax.nnx.List", "flax.nnx.Dict", "flax.nnx.Pytree")
+CONTAINERS = (
+    "flax.nnx.Module",
+    "flax.linen.Module",
+    "flax.linen.Sequential",
+    "flax.nnx.Sequential",
+    "flax.nnx.List",
+    "flax.nnx.Dict",
+    "flax.nnx.Pytree",
+)
 """Classes whose own call, if any, is that of others."""
+_PART = "_IndexUpdateRef"
+"""The class of what ``x.at[index]`` gives."""
 _HOMES = (
-    ("flax.nnx.", "flax.nnx."), ("jax._src.nn.functions", "jax.nn"), ("jax._src.nn.initializers", "jax.nn.initializers"),
+    ("flax.nnx.", "flax.nnx"), ("flax.linen.", "flax.linen"), ("jax._src.nn.functions", "jax.nn"), ("jax._src.nn.initializers", "jax.nn.initializers"),
     ("jax._src.random", "jax.random"), ("jax._src.image", "jax.image"), ("jax._src.lax", "jax.lax"),
     ("jax._src.numpy", "jax.numpy"),
 )  # fmt: skip
@@ -72,8 +82,9 @@ def class_path(kind: type) -> str | None:
         return f"flax.nnx.{kind.__name__}"
     if issubclass(kind, jax.Array):
         return "jax.Array"
-    if module.startswith("flax.nnx."):
-        return f"flax.nnx.{kind.__name__}"
+    for home in ("flax.nnx", "flax.linen"):
+        if module.startswith(f"{home}."):
+            return f"{home}.{kind.__name__}"
     return _public(module, kind.__qualname__)
 
 
@@ -115,7 +126,7 @@ def callable_path(function: Any) -> str | None:
     own = carried.path_of(function)
     if own is not None:
         return own
-    if isinstance(function, nnx.Module | nnx.Variable | np.ndarray):
+    if isinstance(function, nnx.Module | linen.Module | nnx.Variable | np.ndarray):
         return None
     known = _known()[0].get(id(function))
     if known:
@@ -125,10 +136,19 @@ def callable_path(function: Any) -> str | None:
         name = _method_name(function)
         is_own = isinstance(receiver, nnx.Variable) and name in vars(nnx.Variable)
         return f"flax.nnx.Variable.{name}" if is_own else f"jax.Array.{name}"
+    if type(receiver).__name__ == _PART:
+        return f"jax.Array.at.{function.__name__}"
     module = getattr(function, "__module__", None) or ""
     if not _is_library(module):
         return None
-    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", type(function).__name__)
+    name = str(getattr(function, "__qualname__", "") or getattr(function, "__name__", type(function).__name__))
     if isinstance(receiver, nnx.Module) and not isinstance(receiver, nnx.Rngs):
         return f"flax.nnx.{name}"
     return _public(module, name)
+
+
+def opened(value: Any) -> Any:
+    """The array that a variable holds; of a part of an array that is to be replaced, the array and the index."""
+    if isinstance(value, nnx.Variable):
+        return value.get_raw_value()
+    return (value.array, value.index) if type(value).__name__ == _PART else value

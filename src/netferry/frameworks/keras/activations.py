@@ -10,6 +10,7 @@ import keras
 from netferry.conventions import MISSING
 from netferry.frameworks.keras.vocabulary import callable_path
 from netferry.ops import registry
+from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.reader import Reader
 
@@ -56,6 +57,14 @@ def layer_of(function: Any, reader: Reader, node: ast.expr) -> Op | None:
             }
             return Op(op.name, {}, defaults, layer=True, site=reader.site(node))
     return None
+
+
+def follow(reader: Reader, node: ast.expr, activation: Any) -> None:
+    """Let an activation that looks along an axis know the results of the layers whose activation it is."""
+    if isinstance(activation, Op) and "axis" in registry.get(activation.name).parsed:
+        layers = {id(v) for v in reader.values(node)}
+        results = [e.result for e in reader.facts.events if e.instance in layers]
+        activation.nf_follows = [r.identity for r in results if isinstance(r, Tensor)]  # type: ignore[attr-defined]
 
 
 def rectifier(reader: Reader, node: ast.Call) -> Op | None:

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from netferry.frameworks.keras import paths
+from netferry.frameworks.keras.object_graph import places
 from netferry.weights.map import TargetFile
 
 _MARK: Final = "netferry_variable"
@@ -55,7 +56,7 @@ def locate(network: Any) -> TargetFile:
                 found.setdefault(named[values[1]][0], place)
             elif values.size <= _SMALL:
                 others[place] = {"dtype": str(values.dtype), "values": values.tolist()}
-    return TargetFile(found, others)
+    return TargetFile(found, others, places(network))
 
 
 @contextmanager

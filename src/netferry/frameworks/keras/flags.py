@@ -16,8 +16,16 @@ FLAGS: Final = frozenset({"training", "is_training", "train", "is_train"})
 
 def flag_of(network: Any) -> inspect.Parameter | None:
     """The parameter of a network's call that tells whether it is being trained."""
-    parameters = inspect.signature(getattr(network, "call", network)).parameters
+    parameters = inspect.signature(called(network)).parameters
     return next((p for n, p in parameters.items() if n in FLAGS), None)
+
+
+def called(network: Any) -> Callable[..., Any]:
+    """What the user's code runs when a network is called: its ``call``, or a ``__call__`` of its own."""
+    owner = next((k for k in type(network).__mro__ if "__call__" in vars(k)), type(network))
+    own = owner.__module__.partition(".")[0] not in ("keras", "tensorflow")
+    found: Callable[..., Any] = getattr(network, "__call__" if own else "call", network)
+    return found
 
 
 def given(network: Any, training: bool) -> dict[str, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+
 def convolution() -> Callable[..., Any]:
     """``tf.nn.convolution`` that also takes channels-last data in groups."""
     import tensorflow as tf

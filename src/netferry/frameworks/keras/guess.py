@@ -39,7 +39,7 @@ def inputs(project: Project, entry: str, call: str) -> tuple[list[InputSpec], st
     """What the network's own inputs say; raises NF013 where it has none before it is called."""
     with built(project, conventions("keras"), entry, call) as network:
         tensors = _tensors(network)
-        specs = [_spec(t, network) for t in tensors]
+        specs = [_spec(t, network, single=len(tensors) == 1) for t in tensors]
     if specs:
         return specs, "the network's inputs"
     node = next((n for n in project.main.tree.body if getattr(n, "name", "") == entry), None)
@@ -54,10 +54,14 @@ def _tensors(network: Any) -> list[Any]:
     return list(found)
 
 
-def _spec(tensor: Any, network: Any) -> InputSpec:
+def _spec(tensor: Any, network: Any, *, single: bool) -> InputSpec:
     sizes = [_BATCH, *(n or _OPEN_SIZES[min(i, 2)] for i, n in enumerate(tensor.shape[1:]))]
-    embeddings = [layer.input_dim for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    embeddings = [layer for layer in network._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    direct = [e for e in embeddings if any(t is tensor for n in e._inbound_nodes for t in n.input_tensors)]
     dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if "int" not in dtype and not direct and not single:
+        return InputSpec(shape=tuple(sizes), dtype=dtype)
     if embeddings or "int" in dtype:
-        return InputSpec(shape=tuple(sizes), dtype="int32", high=min(embeddings) if embeddings else 2)
+        known = [e.input_dim for e in direct or embeddings]
+        return InputSpec(shape=tuple(sizes), dtype="int32", high=min(known) if known else 2)
     return InputSpec(shape=tuple(sizes), dtype=dtype)

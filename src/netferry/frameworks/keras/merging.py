@@ -33,15 +33,23 @@ def applied(reader: Reader, node: ast.Call, path: str, strip: Any) -> Any:
     call = copied(inner)
     strip(reader, call, path)
     for op, spelling in registry.find(path):
-        if op.has_parameters or op.layout == "dropout" or not (_has_function(op) or op.name in _APPLIED):
+        drops = "training" in op.parsed
+        if op.has_parameters or (drops and not _in_forward(reader)) or not (_has_function(op) or op.name in _APPLIED):
             continue
         try:
             args, keywords = reader.calls.expand(call, spelling)
             bound = bind(op, spelling, args, keywords)
         except CannotBind:
             continue
-        return _op(reader, node, op.name, {k: reader.visit(v) for k, v in bound.attributes.items()})
+        mode: dict[Any, ast.expr] = {"training": Op("is_training", {})} if drops else {}
+        return _op(reader, node, op.name, {k: reader.visit(v) for k, v in bound.attributes.items()} | mode)
     return MISSING
+
+
+def _in_forward(reader: Reader) -> bool:
+    """Whether what is read runs in every call of a layer: a layer made there is not kept."""
+    inner = reader.function[-1] if reader.function else None
+    return bool(reader.class_name) and isinstance(inner, ast.FunctionDef) and inner.name == "forward"
 
 
 _APPLIED = frozenset(f"{kind}{n}d" for kind in ("spatial_pad", "crop") for n in (1, 2, 3))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import builtins
 import functools
+import importlib
 import inspect
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 
+from netferry.frameworks.keras.flags import FLAGS
 from netferry.frameworks.keras.patching import replaced
 
 Method = Callable[..., Any]
+ALIASES = ("int", "float", "bool", "object", "str", "complex")
+"""Names of Python's own types that NumPy used to have."""
 
 
 @contextmanager
@@ -21,19 +28,54 @@ def accepted() -> Iterator[None]:
     kinds = keras.layers.Layer, keras.Model, keras.Sequential
     tracked = keras.src.utils.tracking.TrackedList
     with ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")  # Of what is old, which is why it is run here.
         for owner, name, change in (
             (kinds[0], "__init__", _nameless),
             (kinds[1], "__init__", _nameless_model),
             (kinds[2], "__init__", _listing),
             (kinds[0], "add_weight", _named_weight),
+            (kinds[0], "__call__", _flag_by_name),
         ):
             stack.enter_context(replaced(owner, name, change(getattr(owner, name))))
         stack.enter_context(replaced(kinds[0], "add_variable", kinds[0].add_weight))
+        layers = importlib.import_module("keras.src.layers.layer")
+        shapes = layers.update_shapes_dict_for_target_fn
+        stack.enter_context(replaced(layers, "update_shapes_dict_for_target_fn", _only_required(shapes)))
+        for cell in (keras.layers.LSTMCell, keras.layers.GRUCell, keras.layers.SimpleRNNCell):
+            stack.enter_context(replaced(cell, "get_initial_state", _initial_state(cell.get_initial_state)))
         # Data that are no tensors came by position, too.
-        stack.enter_context(replaced(kinds[0], "_allow_non_tensor_positional_args", True))
+        anything = property(lambda layer: True, lambda layer, value: None)
+        stack.enter_context(replaced(kinds[0], "_allow_non_tensor_positional_args", anything))
+        for alias in (n for n in ALIASES if n not in vars(np)):
+            stack.enter_context(replaced(np, alias, vars(builtins)[alias]))
         stack.enter_context(replaced(tracked, "layers", property(list)))
         stack.enter_context(replaced(kinds[0], "_name", property(_name_of, _rename)))
         yield
+
+
+def _only_required(original: Method) -> Method:
+    """``build(self, input_shape, other=None)``: what has a default is no shape."""
+
+    @functools.wraps(original)
+    def update(target_fn: Any, shapes_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        parameters = inspect.signature(target_fn).parameters.values()
+        required = [p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+        if len(required) == 1 < len(parameters) and shapes_dict:
+            return {required[0]: next(iter(shapes_dict.values()))}
+        return original(target_fn, shapes_dict, *args, **kwargs)
+
+    return update
+
+
+def _initial_state(original: Method) -> Method:
+    """``cell.get_initial_state(batch_size=2, dtype=tf.float32)``."""
+
+    @functools.wraps(original)
+    def state(self: Any, batch_size: Any = None, inputs: Any = None, dtype: Any = None) -> Any:
+        return original(self, inputs.shape[0] if batch_size is None else batch_size)
+
+    return state
 
 
 def _name_of(layer: Any) -> str:
@@ -42,14 +84,16 @@ def _name_of(layer: Any) -> str:
 
 
 def _rename(layer: Any, name: str) -> None:
-    layer.name = name
+    layer.name = name.replace("/", "_")
 
 
 def _nameless(original: Method) -> Method:
-    """``super().__init__("name")``."""
+    """``super().__init__("name")``, and names with slashes."""
 
     @functools.wraps(original)
     def construct(self: Any, *args: Any, **kwargs: Any) -> None:
+        if isinstance(name := kwargs.get("name"), str):
+            kwargs["name"] = name.replace("/", "_")
         original(self, **kwargs)
 
     construct.__signature__ = inspect.signature(original)  # type: ignore[attr-defined]  # Keras makes configurations of it.
@@ -76,6 +120,19 @@ def _listing(original: Method) -> Method:
     return construct
 
 
+def _flag_by_name(original: Method) -> Method:
+    """``block(x, training)``: Keras adds the flag by name, whatever came by position."""
+
+    @functools.wraps(original)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        names = list(inspect.signature(self.call).parameters) if len(args) > 1 else []
+        first = next((i for i, n in enumerate(names) if n in FLAGS and i < len(args)), len(args))
+        moved = dict(zip(names[first:], args[first:], strict=False)) if len(args) <= len(names) else {}
+        return original(self, *(args[:first] if moved else args), **moved, **kwargs)
+
+    return call
+
+
 def _named_weight(original: Method) -> Method:
     """``add_weight("kernel", (3, 4))``."""
     names = ("name", "shape", "dtype", "initializer", "regularizer", "trainable", "constraint")
@@ -85,6 +142,8 @@ def _named_weight(original: Method) -> Method:
         if args and isinstance(args[0], str):
             kwargs |= dict(zip(names, args, strict=False))
             args = ()
+        if isinstance(called := kwargs.get("name"), str):
+            kwargs["name"] = called.replace("/", "_")
         for name in ("use_resource", "partitioner", "collections", "experimental_autocast", "getter"):
             kwargs.pop(name, None)
         return original(self, *args, **kwargs)

@@ -13,6 +13,7 @@ import keras
 
 from netferry.frameworks.base import NORMAL, UNIFORM
 from netferry.frameworks.keras import grouped, wide, widening
+from netferry.frameworks.keras.patching import replaced
 
 
 @contextmanager
@@ -98,7 +99,10 @@ def _exact_constants(modules: Sequence[ModuleType]) -> Iterator[None]:
         stack.enter_context(widening.widened(_replaced, modules))
         stack.enter_context(_replaced(tf, "cast", cast))
         stack.enter_context(_replaced(keras.ops, "convert_to_tensor", convert_to_tensor))
-        for name, function in {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}.items():
+        stack.enter_context(_replaced(tf.image, "resize", wide.resizing(tf.image.resize)))
+        made: dict[str, Callable[..., Any]] = {"leaky_relu": leaky_relu, "gelu": gelu, **wide.volume_pools()}
+        made |= dict.fromkeys(("lrn", "local_response_normalization"), wide.local_response)
+        for name, function in made.items():
             stack.enter_context(_replaced(tf.nn, name, function))
         yield
 
@@ -167,6 +171,10 @@ def _filled(shape: Any, value: Any, dtype: Any) -> Any:
     return keras.ops.broadcast_to(keras.ops.convert_to_tensor(value, dtype=kind), shape)
 
 
+def _passed_on(layer: Any, inputs: Any, training: bool = False) -> Any:
+    return inputs
+
+
 def _unchanged(x: Any, *args: Any, **kwargs: Any) -> Any:
     return x
 
@@ -176,6 +184,9 @@ _RANDOM = (
     keras.initializers.VarianceScaling, keras.initializers.Orthogonal,
 )  # fmt: skip
 """The initialisers that draw numbers; those not listed extend one of these."""
+_DROPPING = (
+    keras.layers.Dropout, keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D,
+)  # fmt: skip
 _TENSORFLOW: Mapping[str, Callable[..., Any]] = {"normal": _normal, "uniform": _uniform, "shuffle": _unchanged}
 _KERAS: Mapping[str, Callable[..., Any]] = {
     "normal": _normal,
@@ -201,6 +212,8 @@ def modes(*, fixed: bool) -> Iterator[None]:
             stack.enter_context(_replaced(tf.nn, "convolution", grouped.convolution()))
         for owner in dropouts:
             stack.enter_context(_replaced(owner, "dropout", _unchanged))
+        for kind in _DROPPING:  # Those that a call makes anew have rates that nobody could set to zero.
+            stack.enter_context(replaced(kind, "call", _passed_on))
         for owner, replacements in randoms if fixed else ():
             for name, replacement in replacements.items():
                 stack.enter_context(_replaced(owner, name, replacement))

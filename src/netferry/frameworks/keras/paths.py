@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from netferry.frameworks.keras import graph_names
+
 _OWN = """
     _layers _functional _metrics _loss_tracker _compile_metrics _compile_loss optimizer _optimizer _tracker
     _operations _operations_by_depth _nodes _nodes_by_depth _inbound_nodes _outbound_nodes _input_tensors
@@ -39,6 +41,11 @@ def is_holder(value: Any) -> bool:
     return isinstance(value, (keras.layers.Layer, *_plain("Module")))
 
 
+def is_graph(value: Any) -> bool:
+    """Whether a value is a network made of a graph, of a class of the user's or not."""
+    return isinstance(value, keras.Model) and "Functional" in {k.__name__ for k in type(value).__mro__}
+
+
 def is_variable(value: Any) -> bool:
     """Whether a value is a variable of Keras or TensorFlow."""
     return isinstance(value, (keras.Variable, *_plain("Variable")))
@@ -64,7 +71,7 @@ def variables(network: Any) -> Iterator[tuple[str, Any]]:
                 known.add(id(member))
                 yield _joined(path, name), member
     # What no attribute leads to (a helper object's layers) still counts, under the name that Keras gives it.
-    for variable in network.variables:
+    for variable in getattr(network, "variables", ()):  # A function has none.
         if id(variable) not in known and not is_seed(variable):
             yield getattr(variable, "path", variable.name), variable
 
@@ -91,10 +98,15 @@ def _step(owner: Any, part: str, path: str) -> Any:
         members = owner.layers if isinstance(owner, keras.Sequential) else owner
         if int(part) < len(members):
             return members[int(part)]
+    named = graph_names.members(owner) if isinstance(owner, keras.Model) else {}
+    if (
+        part in named and type(owner).__name__ == "Functional"
+    ):  # Whose own attributes, ``output``, may have the name too.
+        return named[part]
     for name in (part, f"_{part}"):
         if hasattr(owner, name):
             return getattr(owner, name)
-    if isinstance(owner, keras.Model) and part in (named := {layer.name: layer for layer in owner.layers}):
+    if part in named:
         return named[part]
     raise KeyError(path)
 
@@ -104,10 +116,12 @@ def _members(layer: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(layer, keras.Sequential):
         yield from ((str(index), member) for index, member in enumerate(layer.layers))
     elif type(layer).__name__ == "Functional":
-        yield from ((member.name, member) for member in layer.layers)
+        yield from graph_names.members(layer).items()
     for name, member in list(vars(layer).items()):
         if name not in _INTERNAL:
             yield from _opened(_public(layer, name, member), member)
+    if is_graph(layer) and type(layer).__name__ != "Functional":
+        yield from graph_names.members(layer).items()
 
 
 def _opened(name: str, member: Any) -> Iterator[tuple[str, Any]]:

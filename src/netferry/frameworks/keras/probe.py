@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import tensorflow as tf
 from netferry.frameworks.keras import flags, older, paths
 from netferry.frameworks.keras.linking import link, linked
 from netferry.frameworks.keras.patching import replaced
-from netferry.frameworks.keras.vocabulary import callable_path, class_path
+from netferry.frameworks.keras.vocabulary import callable_path, class_path, layer_of_cell
 from netferry.inputs import InputSpec, materialise
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class KerasProbe:
 
     def __init__(self) -> None:
         self._training = False
+        self.masked: dict[str, None] = {}
+        """The layers that a mask of Keras's reached which changes what they compute, by class."""
 
     def is_tensor(self, value: Any) -> bool:
         """Whether ``value`` is a tensor, symbolic ones and variables included."""
@@ -67,6 +70,8 @@ class KerasProbe:
         if isinstance(instance, keras.layers.Activation):
             softmax = instance.activation is keras.activations.softmax
             return "keras.layers.Softmax" if softmax else "keras.layers.ReLU"
+        if (known := layer_of_cell(instance)) is not None:
+            return known
         found = next(path for k in type(instance).__mro__ if (path := class_path(k)) is not None)
         return None if found in ("keras.Model", "keras.layers.Layer") else found
 
@@ -88,6 +93,8 @@ class KerasProbe:
             path = probe.layer_path(layer)
             stock = path is not None and path not in _CONTAINERS
             hidden = any(inside)
+            if path not in _CONTAINERS and _is_masked(layer, [args, kwargs]):
+                probe.masked[type(layer).__name__] = None
             inside.append(stock and path not in _AROUND)
             was, recorder.active = recorder.active, recorder.active and not inside[-1] and not hidden
             try:
@@ -151,11 +158,29 @@ class KerasProbe:
         """The Python modules that define the classes of a network's parts."""
         return {k.__module__ for _, layer in paths.layers(network) for k in type(layer).__mro__}
 
-    def seen(self, network: Any) -> tuple[Any, Any] | None:
-        """The symbolic tensors that a functional network was built from and for."""
-        if type(network).__name__ != "Functional":
+    def seen(self, network: Any) -> tuple[Any, Any, Any] | None:
+        """The symbolic tensors that a functional network was built from and for, and those of the networks in it."""
+        if not paths.is_graph(network):
             return None
-        return network.inputs, network._outputs_struct
+        inner = [
+            t
+            for _, layer in paths.layers(network)
+            if layer is not network and paths.is_graph(layer)
+            for t in layer.inputs
+        ]
+        return network.inputs, network._outputs_struct, inner
+
+    def array(self, value: Any) -> Any:
+        """Tensors stand for themselves."""
+        return value
+
+    def shaped(self, run: Callable[[], None]) -> None:
+        """Shapes need no function around what is computed."""
+        run()
+
+    def call(self, network: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a network."""
+        return network(*args, **kwargs)
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""
@@ -165,6 +190,15 @@ class KerasProbe:
         """Run the prelude."""
         if prelude:
             exec(prelude, namespace)  # noqa: S102 - given by the user beside the call
+
+
+def _is_masked(layer: Any, given: Any) -> bool:
+    """Whether a mask comes along with what a layer is called with, and the layer looks at it."""
+    tensors = [t for t in keras.tree.flatten(given) if isinstance(t, _TENSORS)]
+    if not any(keras.src.backend.get_keras_mask(t) is not None for t in tensors):
+        return False
+    names = inspect.signature(layer.call).parameters
+    return "mask" in names or "query_mask" in names
 
 
 def _through_layers(network: Any, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:

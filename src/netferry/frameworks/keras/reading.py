@@ -13,8 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import flags, methods, older, orders, paths, sizes, wrapping
-from netferry.frameworks.keras.activations import activated, activation_layer, rectifier
+from netferry.frameworks.keras import flags, methods, older, orders, paths, rules, sizes, wrapping
+from netferry.frameworks.keras.activations import activated, follow
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
 from netferry.frameworks.keras.vocabulary import LIBRARIES, callable_path, class_path
@@ -23,7 +23,7 @@ from netferry.ops import registry
 from netferry.ops.binding import CannotBind
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
-from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant, is_literal, literal
+from netferry.pivot.nodes import LayerAttribute, Op, Reference, constant
 from netferry.pivot.render import regrouped
 from netferry.reader import Reader
 from netferry.walking import walk as walk_tree
@@ -64,12 +64,14 @@ class KerasConventions(KerasProbe):
     network_libraries: frozenset[str] = frozenset()
     mode_flags = flags.FLAGS
     """Arguments that say whether a network is trained, which is asked of it elsewhere."""
-    tracked = True
-    """The target's places of layers follow from running its code, not from attribute paths of the source."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
         self.name = name
+
+    def tracks(self, network: Any) -> bool:
+        """The target's places of layers follow from running its code, not from attribute paths of the source."""
+        return True
 
     def is_library(self, module: str) -> bool:
         """Whether a module is Keras's or TensorFlow's own: all but the networks that Keras publishes."""
@@ -119,7 +121,7 @@ class KerasConventions(KerasProbe):
 
     def guess_method(self, reader: Reader, node: ast.Call) -> str | None:
         """Tensors have no methods of their own here, but for what asks for their shape."""
-        return _SHAPE_METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
+        return rules.SHAPE_METHODS.get(node.func.attr) if isinstance(node.func, ast.Attribute) else None
 
     def guess_attribute(self, reader: Reader, node: ast.Attribute) -> bool:
         """An unobserved attribute that can only be a tensor's."""
@@ -133,6 +135,8 @@ class KerasConventions(KerasProbe):
         """Variables of stock layers, and arguments they were made with."""
         if node.attr == "newaxis":
             return ast.copy_location(ast.Constant(None), node)
+        if node.attr in ("variable_dtype", "compute_dtype") and ast.unparse(node.value) == "self":
+            return ast.copy_location(constant("float32"), node)
         if reader.static(node.value) is np and node.attr in older.ALIASES:
             return ast.copy_location(ast.Name(node.attr, ast.Load()), node)
         if reader.static(node.value) is tf.image.ResizeMethod:
@@ -143,6 +147,8 @@ class KerasConventions(KerasProbe):
             return None
         if isinstance(owners[0], keras.Sequential) and node.attr == "layers":
             return Op("sequence_of", {"module": reader.visit(node.value)}, site=reader.site(node))
+        if node.attr in rules.LISTS and not all(node.attr in vars(o) for o in owners):
+            return reader.hole(node, "the list of a layer's variables is read", "read each variable by its attribute")
         names: dict[str, str] = {}
         for owner in owners:
             for op, spelling in registry.find(self.layer_path(owner) or ""):
@@ -189,13 +195,16 @@ class KerasConventions(KerasProbe):
                 errors.append(str(error))
                 continue
             made.complete = True  # type: ignore[attr-defined]
-            made.indirect = reader.visit(node.func)
+            made.indirect = reader.visit(node.func)  # type: ignore[attr-defined]
             reader.counts.observed += 1
             return made
         return reader.hole(node, f"{path}: {errors[-1]}") if errors else MISSING
 
     def applied(self, reader: Reader, node: ast.Call, path: str) -> Any:
         """A layer without variables that is made and applied at once is a function."""
+        if wrapping.is_augmentation(type(next(iter(reader.callees(node)), None))) and isinstance(node.func, ast.Call):
+            wrapping.left_out(reader, node, path)
+            return reader.visit(node.args[0])
         node.keywords = [k for k in node.keywords if not (k.arg in ("training", "mask") and _is_none(reader, k.value))]
         return applied(reader, node, path, _strip)
 
@@ -204,6 +213,7 @@ class KerasConventions(KerasProbe):
         label = next((k.value for k in node.keywords if k.arg == "name"), None)
         if label is not None:
             reader.facts.labels[getattr(node, "nf_id", -1)] = label
+            node.keywords = [k for k in node.keywords if k.arg != "name"]
         given = next((k.value for k in node.keywords if k.arg == "activation"), None)
         position = _position(path, "activation")
         splits = position is not None and path not in _OWN_ACTIVATION
@@ -211,17 +221,39 @@ class KerasConventions(KerasProbe):
             given = node.args[position]
             node.args[position] = ast.copy_location(ast.Constant(None), given)
         node.keywords = [k for k in node.keywords if not (splits and k.arg == "activation")]
+        for keyword in node.keywords:
+            keyword.arg = rules.OLD_NAMES.get((path, keyword.arg or ""), keyword.arg or "") or None
         _strip(reader, node, path)
+        if (refused := self._masking(reader, node)) is not None:
+            return refused
         if not splits or given is None:
             return MISSING
         applied = activated(reader, given)
         if applied is None:
             return MISSING
+        follow(reader, node, applied)
         made = reader.calls.translate(node, path, [])
         return applied if made is MISSING else _behind(made, applied, reader, node)
 
+    def _masking(self, reader: Reader, node: ast.Call) -> ast.expr | None:
+        """``Embedding(mask_zero=True)`` means nothing where no layer looks at the mask."""
+        given = next((k for k in node.keywords if k.arg == "mask_zero"), None)
+        if given is None:
+            return None
+        node.keywords = [k for k in node.keywords if k is not given]
+        seen = [given.value.value] if isinstance(given.value, ast.Constant) else reader.values(given.value)
+        if not any(seen):
+            return None
+        if self.masked:
+            why = f"the mask of zeros reaches {', '.join(sorted(self.masked))}, which elsewhere take no mask unasked"
+            return reader.hole(node, why, "give the mask to these layers by hand, or leave out mask_zero")
+        reader.note(node, "mask_zero is left out: no layer looks at the mask")
+        return None
+
     def plain_call(self, reader: Reader, node: ast.Call, callees: Sequence[Any]) -> ast.expr | None:
         """The project's own classes lose the names that Keras gives to their instances."""
+        if methods.only_trains(reader, node):
+            return methods.no_trainer(reader, node)
         methods.leave_out(reader, node, callees)
         methods.name_locals(reader, node)
         return None
@@ -233,7 +265,7 @@ class KerasConventions(KerasProbe):
             setattr(node, side, ast.Call(ast.Name("list", ast.Load()), [getattr(node, side)], []))
         left, right = reader.values(node.left), reader.values(node.right)
         tensors = bool(left) and all(isinstance(v, Tensor) for v in left)
-        if tensors and _are_arrays(right) and isinstance(node.left, ast.Name | ast.Attribute):
+        if tensors and rules.are_arrays(right) and isinstance(node.left, ast.Name | ast.Attribute):
             node.right = Op("new_tensor", {"x": copied(node.left)}, {"data": node.right}, site=reader.site(node.right))
 
     def subscript(self, reader: Reader, node: ast.Subscript) -> ast.expr | None:
@@ -359,10 +391,6 @@ def _is_tensor(reader: Reader, node: ast.AST) -> bool:
     return any(isinstance(e.result, Tensor) for e in events)
 
 
-def _are_arrays(seen: Sequence[Any]) -> bool:
-    return bool(seen) and all(isinstance(v, np.ndarray) for v in seen)
-
-
 def _is_display(value: ast.expr) -> bool:
     return isinstance(
         value, ast.List | ast.ListComp | ast.Dict | ast.DictComp | ast.Tuple | ast.Name | ast.Call | ast.BinOp
@@ -378,7 +406,7 @@ def _position(path: str, argument: str) -> int | None:
 
 def _strip(reader: Reader, node: ast.Call, path: str) -> None:
     """Drop what does not change the result."""
-    kept = {"input_dim"} if path == "keras.layers.Embedding" else set()
+    kept = {"input_dim"} if path.endswith("Embedding") else set()
     node.keywords = [k for k in node.keywords if k.arg in kept or k.arg not in _IGNORED]
     _drop_channels_last(reader, node)
     for keyword in node.keywords:
@@ -435,7 +463,7 @@ def _is_scope(reader: Reader, node: ast.expr) -> bool:
     if not isinstance(node, ast.Call):
         return False
     names = {getattr(c, "__name__", "") for c in [*reader.callees(node), reader.static(node.func)]}
-    return bool(names & {"name_scope", "name_scope_v1", "name_scope_v2"})
+    return bool(names & {"name_scope", "name_scope_v1", "name_scope_v2", "variable_scope"})
 
 
 def _drop_channels_last(reader: Reader, node: ast.Call) -> None:
@@ -507,160 +535,14 @@ def _initialise(conventions: KerasConventions, reader: Reader, node: ast.Call) -
     return ast.copy_location(ast.Call(reader.visit(node.func), [], []), node)
 
 
-def _variable(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    given = dict(zip(("initial_value", "trainable"), node.args, strict=False))
-    given |= {{"initializer": "initial_value"}.get(k.arg or "", k.arg or ""): k.value for k in node.keywords}
-    value = given.get("initial_value")
-    if value is None:
-        return MISSING
-    if callable(next(iter(reader.values(value)), None)) or "shape" in given:
-        return MISSING
-    start = reader.visit(value)
-    if isinstance(value, ast.Constant | ast.List | ast.Tuple) or _is_data(reader.values(value)):
-        start = Op("tensor", {}, {"data": start}, site=reader.site(value))
-    return _owned(reader, node, start, given.get("trainable"))
-
-
-def _is_data(seen: Sequence[Any]) -> bool:
-    """Whether a value is Python's or NumPy's own, no tensor yet."""
-    return bool(seen) and all(isinstance(v, bool | int | float | list | tuple | np.ndarray | np.generic) for v in seen)
-
-
-def _weight(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``self.add_weight(shape=..., initializer=...)``."""
-    given = dict(zip(("shape", "initializer", "dtype", "trainable"), node.args, strict=False))
-    given |= {k.arg or "": k.value for k in node.keywords}
-    shape = reader.visit(given["shape"]) if "shape" in given else ast.Tuple([], ast.Load())
-    value = methods.initial(reader, shape, given.get("initializer"))
-    return _owned(reader, node, value, given.get("trainable"))
-
-
-def _owned(reader: Reader, node: ast.Call, value: ast.expr, trainable: ast.expr | None) -> ast.expr:
-    frozen = isinstance(trainable, ast.Constant) and trainable.value is False
-    attributes = {} if trainable is None or frozen else {"trainable": reader.visit(trainable)}
-    if isinstance(trainable, ast.Constant) and trainable.value is True:
-        attributes = {}
-    made = Op("buffer" if frozen else "parameter", {"x": value}, attributes, site=reader.site(node))
-    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-    reader.counts.observed += 1
-    return made
-
-
-def _layout(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    return ast.copy_location(ast.Constant("channels_last"), node)
-
-
-def _input(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    return Op("symbolic_input", {}, site=reader.site(node))
-
-
-def _graph(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``Model(inputs, outputs)``."""
-    given = dict(zip(("inputs", "outputs"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
-    if "inputs" not in given or "outputs" not in given:
-        return MISSING
-    return Op("functional_model", {n: reader.visit(given[n]) for n in ("inputs", "outputs")}, site=reader.site(node))
-
-
-def _activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    given = node.args[0] if node.args else next((k.value for k in node.keywords if k.arg == "activation"), None)
-    made = None if given is None else activation_layer(reader, given)
-    if made is None:
-        return MISSING
-    made.site = reader.site(node)
-    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-    reader.counts.observed += 1
-    return made
-
-
-def _rectifier(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    made = rectifier(reader, node)
-    if made is None:
-        return MISSING
-    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-    reader.counts.observed += 1
-    return made
-
-
-def _get_activation(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``activations.get(name)``: the function that it gave, or those that it gave by their names."""
-    seen = {getattr(v, "__name__", ""): v for v in reader.values(node)}
-    found = {n: Reference(path, "", reader.site(node)) for n, v in seen.items() if (path := callable_path(v))}
-    if not found or len(found) != len(seen):
-        return MISSING
-    if len(found) == 1:
-        return next(iter(found.values()))
-    given = node.args[0] if node.args else node.keywords[0].value
-    if not all(isinstance(v, str) for v in reader.values(given)):
-        return MISSING
-    table = ast.Dict([ast.Constant(n) for n in found], list(found.values()))
-    return ast.Subscript(table, reader.visit(given), ast.Load())
-
-
-def _epsilon(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    return ast.copy_location(constant(keras.config.epsilon()), node)
-
-
-def _cast(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``tf.cast(tf.shape(x)[-1], tf.float32)``: sizes and numbers are Python's own elsewhere, and become tensors here."""
-    given = dict(zip(("x", "dtype"), node.args, strict=False)) | {k.arg or "": k.value for k in node.keywords}
-    if "x" not in given or "dtype" not in given or not sizes.is_number(reader, given["x"]):
-        return MISSING
-    reader.counts.observed += 1
-    data = {"data": reader.visit(given["x"]), "dtype": reader.visit(given["dtype"])}
-    return Op("tensor", {}, data, site=reader.site(node))
-
-
-def _sizes_of(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``x.shape.as_list()``: a shape is a tuple elsewhere."""
-    assert isinstance(node.func, ast.Attribute)
-    return reader.visit(node.func.value)  # type: ignore[no-any-return]
-
-
-def _local_response(conventions: KerasConventions, reader: Reader, node: ast.Call) -> ast.expr | object:
-    """``tf.nn.lrn``: a sum over ``2 * depth_radius + 1`` channels, which is a mean of as many elsewhere."""
-    given = dict(zip(("input", "depth_radius", "bias", "alpha", "beta"), node.args, strict=False))
-    given |= {k.arg or "": k.value for k in node.keywords}
-    radius = given.get("depth_radius", constant(5))
-    if not is_literal(radius) or "input" not in given:
-        return MISSING
-    size, alpha = 2 * int(literal(radius)) + 1, given.get("alpha", constant(1.0))
-    scaled = constant(literal(alpha) * size) if is_literal(alpha) else ast.BinOp(alpha, ast.Mult(), constant(size))
-    attributes = {
-        "size": constant(size), "alpha": reader.visit(scaled), "beta": reader.visit(given.get("beta", constant(0.5))),
-        "k": reader.visit(given.get("bias", constant(1.0))),
-    }  # fmt: skip
-    made = Op("local_response_norm", {"x": reader.visit(given["input"])}, attributes, site=reader.site(node))
-    made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
-    reader.counts.observed += 1
-    return made
-
-
-_SHAPE_METHODS = {
-    "get_shape": "tf.Tensor.get_shape", "as_list": "tensorflow.python.framework.tensor_shape.TensorShape.as_list",
-}  # fmt: skip
 _RULES: dict[str, Rule] = {
-    _SHAPE_METHODS["as_list"]: _sizes_of,
-    "tf.nn.local_response_normalization": _local_response,
-    "keras.layers.ReLU": _rectifier,
+    **rules.RULES,
     "keras.Sequential": _sequential,
     "keras.Sequential.__init__": _sequential,
     "keras.Sequential.add": _append,
-    "keras.src.layers.core.input_layer.Input": _input,
-    "keras.src.backend.config.image_data_format": _layout,
-    "keras.Model": _graph,
-    "keras.Functional": _graph,
     "keras.Layer.__init__": _initialise,
     "keras.Model.__init__": _initialise,
-    "keras.Layer.add_weight": _weight,
-    "keras.layers.Activation": _activation,
     "tf.Module.__init__": _initialise,
-    "tf.Variable": _variable,
-    "tf.cast": _cast,
-    "keras.ops.cast": _cast,
-    "keras.src.backend.config.epsilon": _epsilon,
-    "keras.activations.get": _get_activation,
-    "keras.src.backend.Variable": _variable,
 }
 
 

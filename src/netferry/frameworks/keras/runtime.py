@@ -215,11 +215,11 @@ class KerasRuntime:
 
     def _call(self, network: Any, arguments: Arguments, training: bool) -> Any:
         args, kwargs = self.tensors(arguments)
-        if len(args) > 1 and type(network).__name__ == "Functional":
+        if len(args) > 1 and paths.is_graph(network):
             args = (keras.tree.pack_sequence_as(network._inputs_struct, list(args)),)
         if isinstance(network, keras.layers.Layer):
             args, kwargs = _by_keyword(network, args, kwargs)
-        if isinstance(network, keras.layers.Layer):
+        if isinstance(network, keras.layers.Layer) and flags.called(network) == network.call:
             kwargs = kwargs | {"training": training}
         kwargs = kwargs | flags.given(network, training)
         with patches.modes(fixed=self._fixed):

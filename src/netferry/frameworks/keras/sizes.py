@@ -24,6 +24,16 @@ def is_number(reader: Reader, node: ast.expr) -> bool:
     return all(isinstance(v, int | float) or (isinstance(v, Tensor) and v.identity in sizes) for v in seen)
 
 
+def is_listed(node: ast.expr) -> bool:
+    """Whether an expression is the list of a shape, or a part of it: ``x.shape.as_list()[1:]``."""
+    match node:
+        case ast.Subscript(value=value, slice=ast.Slice()):
+            return is_listed(value)
+        case ast.Call(func=ast.Attribute(attr="as_list"), args=[]):
+            return True
+    return False
+
+
 def _sizes(reader: Reader) -> set[int]:
     """The identities of the tensors that are sizes of others."""
     known: set[int] | None = getattr(reader.facts, "keras_sizes", None)

@@ -65,6 +65,19 @@ def class_path(kind: type) -> str | None:
     return f"{module}.{kind.__qualname__}".replace("tensorflow.python.", "tf.")
 
 
+_OF_CELLS = {
+    keras.layers.LSTMCell: "keras.layers.LSTM", keras.layers.GRUCell: "keras.layers.GRU",
+    keras.layers.SimpleRNNCell: "keras.layers.SimpleRNN",
+}  # fmt: skip
+
+
+def layer_of_cell(kind: Any) -> str | None:
+    """``RNN(LSTMCell(8))`` is ``LSTM(8)``: the layer of a class of cells, or of an instance of RNN; None for others."""
+    if type(kind) is keras.layers.RNN:
+        return _OF_CELLS.get(type(kind.cell))
+    return _OF_CELLS.get(kind) if isinstance(kind, type) else None
+
+
 def callable_path(function: Any) -> str | None:
     """The public path of a callable that belongs to Keras or TensorFlow, or None."""
     while isinstance(function, functools.partial):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from netferry.frameworks.keras import paths
-from netferry.frameworks.keras.vocabulary import class_path
+from netferry.frameworks.keras.vocabulary import class_path, layer_of_cell
 from netferry.weights.build import Member, Module, Path
 
 _CONTAINERS = ("keras.Sequential", "keras.Functional", "keras.Model", "keras.layers.Layer")
@@ -49,6 +49,8 @@ def _stock(layer: Any) -> str | None:
     kind = next((k for k in type(layer).__mro__ if "call" in k.__dict__), None)
     if kind is None or class_path(kind) is None:
         return None
+    if (known := layer_of_cell(layer)) is not None:
+        return known
     path = next(p for k in type(layer).__mro__ if (p := class_path(k)) is not None)
     return None if path in _CONTAINERS or path == "keras.layers.TimeDistributed" else path
 

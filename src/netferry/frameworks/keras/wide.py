@@ -27,6 +27,43 @@ def volume_pools() -> dict[str, Pool]:
     return made
 
 
+def local_response(
+    input: Any, depth_radius: int = 5, bias: float = 1.0, alpha: float = 1.0, beta: float = 0.5, name: str | None = None
+) -> Any:
+    """``tf.nn.local_response_normalization``."""
+    import tensorflow as tf
+
+    channels = input.shape[-1]
+    squares = tf.pad(tf.square(input), [[0, 0]] * (len(input.shape) - 1) + [[depth_radius, depth_radius]])
+    total = tf.add_n([squares[..., i : i + channels] for i in range(2 * depth_radius + 1)])
+    return tf.divide(input, (bias + alpha * total) ** beta, name=name)
+
+
+def resizing(original: Pool) -> Pool:
+    """``tf.image.resize``, which gives 32 bits whatever it is given."""
+    import numpy as np
+    import tensorflow as tf
+
+    def resize(images: Any, size: Any, method: str = "bilinear", *args: Any, **options: Any) -> Any:
+        x = tf.convert_to_tensor(images)
+        plain = not args and not any(options.get(n) for n in ("preserve_aspect_ratio", "antialias"))
+        if x.dtype != tf.float64 or len(x.shape) != 4 or method not in ("bilinear", "nearest") or not plain:
+            return original(images, size, method, *args, **options)
+        for axis, count in zip((1, 2), np.asarray(size).tolist(), strict=True):
+            length = x.shape[axis]
+            places = (np.arange(count) + 0.5) * length / count
+            if method == "nearest":
+                x = tf.gather(x, np.minimum(np.floor(places).astype(int), length - 1), axis=axis)
+                continue
+            low = np.floor(places - 0.5)
+            part = tf.reshape(tf.constant(places - 0.5 - low, tf.float64), [-1] + [1] * (3 - axis))
+            before, after = (tf.gather(x, np.clip(low + i, 0, length - 1).astype(int), axis=axis) for i in (0, 1))
+            x = before * (1 - part) + after * part
+        return x
+
+    return resize
+
+
 def _volume_pool(original: Pool, plane: Pool) -> Pool:
     import tensorflow as tf
 

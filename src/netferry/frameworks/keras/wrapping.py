@@ -85,7 +85,7 @@ def left_out(reader: Reader, node: ast.Call, path: str) -> ast.expr:
 def without_inner_dropout(reader: Reader, node: ast.Call) -> None:
     """Rates of dropout that PyTorch's recurrent layers lack are left out, with a warning."""
     name = getattr(next(iter(reader.callees(node)), None), "__name__", "")
-    if name not in ("LSTM", "GRU", "SimpleRNN"):
+    if name.removesuffix("Cell") not in ("LSTM", "GRU", "SimpleRNN"):
         return
     left = [k for k in node.keywords if k.arg in ("dropout", "recurrent_dropout")]
     nonzero = [k.arg for k in left if not (isinstance(k.value, ast.Constant) and not k.value.value)]

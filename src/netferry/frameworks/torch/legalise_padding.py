@@ -6,9 +6,10 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from netferry.frameworks.arguments import all_equal, each, known, observed, per_axis, sequence
+from netferry.frameworks.arguments import all_equal, each, known, numbers, observed, per_axis, sequence
 from netferry.frameworks.torch.legalise_sizes import lazy
-from netferry.ops.lowering import substitute
+from netferry.ops.lowering import is_simple, substitute
+from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -28,8 +29,9 @@ def _conv(n: int) -> Legalise:
         node = _word(node)
         if node.name.startswith("depthwise") and node.attribute("multiplier") is None:
             return _as_grouped(node, n)
+        told = node.attribute("in_channels") is not None or node.indirect is not None
         if known(node, "padding") == "causal":
-            return _same(node, "causal_conv1d", ("padding", "padding_mode"))
+            return _same(node, f"{'' if told else 'lazy_'}causal_conv1d", ("padding", "padding_mode"))
         if known(node, "padding") == "same" and (all_equal(node, "kernel_size", n, 1) or _is_even_sided(node, n)):
             made = node.replace(attributes={"padding": _half(node, n)})
             return made if node.name.startswith("depthwise") else lazy(made) or made
@@ -37,7 +39,18 @@ def _conv(n: int) -> Legalise:
             return node if node.name.startswith("depthwise") else lazy(node) or node
         if node.name.startswith("depthwise"):
             return _as_grouped(node, n)
-        return _same(node, f"same_conv{n}d", ("padding", "padding_mode"))
+        return _same(node, f"{'' if told else 'lazy_'}same_conv{n}d", ("padding", "padding_mode"))
+
+    return legalise
+
+
+def _conv_with(n: int) -> Legalise:
+    """PyTorch's function knows ``same`` for strides of one."""
+
+    def legalise(node: Op, framework: str) -> ast.expr:
+        if known(node, "padding") != "same" or all_equal(node, "stride", n, 1):
+            return node
+        return _same(node, f"same_conv{n}d_with", ("padding",))
 
     return legalise
 
@@ -101,7 +114,8 @@ def _transposed(n: int) -> Legalise:
         padding = known(node, "padding")
         kernels, strides = per_axis(node, "kernel_size", n), per_axis(node, "stride", n)
         if not all(map(is_literal, (*kernels, *strides))) or not all_equal(node, "dilation", n, 1):
-            return lazy(node) or node
+            made = _cut_evenly(node, n) if padding == "same" else _without_filling(node, n)
+            return lazy(made) or made
         sizes = [(literal(k), literal(s)) for k, s in zip(kernels, strides, strict=True)]
         filled = known(node, "output_padding") is None and node.attribute("output_padding") is not None
         if filled:
@@ -123,10 +137,53 @@ def _transposed(n: int) -> Legalise:
     return legalise
 
 
+def _cut_evenly(node: Op, n: int) -> Op:
+    """``same`` with computed kernels: what is cut off, where that always was the same on both sides."""
+    kernels, strides = numbers(node, "kernel_size", n), numbers(node, "stride", n)
+    if kernels is None or strides is None or not all_equal(node, "dilation", n, 1):
+        return node
+    pairs = list(zip(_sizes(node, "kernel_size", n), _sizes(node, "stride", n), strict=False))
+    if not pairs or any(k < s or (k - s) % 2 for ks, ss in pairs for k, s in zip(ks, ss, strict=True)):
+        return node
+    cuts = [
+        ast.BinOp(ast.BinOp(k, ast.Sub(), s), ast.FloorDiv(), constant(2)) for k, s in zip(kernels, strides, strict=True)
+    ]  # fmt: skip
+    same = len({ast.unparse(cut) for cut in cuts}) == 1
+    return node.replace(
+        attributes={"padding": cuts[0] if same else ast.Tuple([*cuts], ast.Load()), "output_padding": None}
+    )
+
+
+def _without_filling(node: Op, n: int) -> Op:
+    """Computed kernels that never were smaller than the strides leave nothing to fill."""
+    pairs = list(zip(_sizes(node, "kernel_size", n), _sizes(node, "stride", n), strict=False))
+    fills = known(node, "output_padding") is None and node.attribute("output_padding") is not None
+    if not fills or not pairs or any(k < s for ks, ss in pairs for k, s in zip(ks, ss, strict=True)):
+        return node
+    return node.replace(attributes={"output_padding": None})
+
+
+def _sizes(node: Op, name: str, n: int) -> list[tuple[int, ...]]:
+    """What an attribute was in each call seen, for every axis."""
+    given = known(node, name)
+    count = len(node.site.events) if node.site else 0
+    seen = [given] * count if given is not None else observed(node, name)
+    return [tuple(v) if isinstance(v, list | tuple) else (v,) * n for v in seen if isinstance(v, int | list | tuple)]
+
+
 def _number(values: list[int]) -> ast.expr:
     if not any(values):
         return constant(0)
     return constant(values[0] if len(set(values)) == 1 else tuple(values))
+
+
+def _is_paired(value: Any, n: int) -> bool:
+    """Whether a value has two numbers for each axis."""
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == n
+        and all(isinstance(v, list | tuple) and len(v) == 2 for v in value)
+    )
 
 
 def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
@@ -138,7 +195,16 @@ def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
         seen = observed(node, name)
         if sign > 0 and seen and all(isinstance(v, int) for v in seen):
             return given
-        return None
+        listed = numbers(node, name, n)
+        if n > 1 and seen and all(_is_paired(v, n) for v in seen):
+            places = [(axis, side) for axis in reversed(range(n)) for side in (0, 1)]
+            read = [
+                ast.Subscript(ast.Subscript(given, constant(a), ast.Load()), constant(b), ast.Load()) for a, b in places
+            ]
+            return ast.Tuple([copied(r) if sign > 0 else _negative(copied(r)) for r in read], ast.Load())
+        if any(isinstance(side, list | tuple) for v in seen for side in _numbers(v)):
+            return None
+        return _around(listed, sign) if listed else None
     if n == 1 and isinstance(given, ast.Tuple | ast.List) and len(given.elts) == 2:
         items: list[ast.expr] = [given]
     else:
@@ -149,6 +215,12 @@ def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
         flat += pair if sign > 0 else [_negative(p) for p in pair]
     texts = {ast.unparse(f) for f in flat}
     return flat[0] if len(texts) == 1 else ast.Tuple(flat, ast.Load())
+
+
+def _around(items: list[ast.expr], sign: int) -> ast.expr:
+    """The same on both sides of every axis, as a flat list from the last axis on."""
+    flat = [item if sign > 0 else _negative(item) for item in reversed(items) for _ in range(2)]
+    return ast.Tuple(flat, ast.Load())
 
 
 def _flattened(node: Op, n: int) -> ast.expr | None:
@@ -198,20 +270,50 @@ def _crop(n: int) -> Legalise:
 
 def _axes(node: Op, framework: str) -> ast.expr:
     """A pair for every axis, without those at the front that are zero."""
-    given, x = node.attribute("pads"), node.operand("x")
-    if not isinstance(given, ast.Tuple | ast.List) or x is None:
+    x, pairs = node.operand("x"), _pairs(node)
+    if x is None or not pairs:
         return node
-    pairs: list[Any] = list(given.elts)
-    if not all(isinstance(p, ast.Tuple | ast.List) and len(p.elts) == 2 for p in pairs):
-        return node
-    while len(pairs) > 1 and is_literal(pairs[0]) and not any(literal(pairs[0])):
-        pairs.pop(0)
-    flat = [side for pair in reversed(pairs) for side in pair.elts]
+    flat = [side for pair in reversed(pairs) for side in _both(pair)]
     return Op("pad", {"x": x}, {"pads": ast.Tuple(flat, ast.Load()), **_kept(node, "pads")}, site=node.site)
+
+
+def _both(pair: ast.expr) -> list[ast.expr]:
+    """The two numbers of a pair."""
+    return list(pair.elts) if isinstance(pair, ast.Tuple | ast.List) else [ast.Starred(pair, ast.Load())]
+
+
+def _pairs(node: Op) -> list[ast.expr]:
+    """An expression for the pair of each axis from the first that is not zero on; none where the axes are not known."""
+    given, seen = node.attribute("pads"), observed(node, "pads")
+    ranks = {len(v) for v in seen if isinstance(v, list | tuple)}
+    if given is None or (not isinstance(given, ast.Tuple | ast.List) and (len(ranks) != 1 or not is_simple(given))):
+        return []
+    rank = ranks.pop() if len(ranks) == 1 else 0
+    order = getattr(node, "nf_order", range(rank))
+    if isinstance(given, ast.Tuple | ast.List):
+        pairs = list(given.elts)
+    else:
+        pairs = [ast.Subscript(given, constant(axis), ast.Load()) for axis in range(rank)]
+    if any(isinstance(p, ast.Starred) or (is_literal(p) and not isinstance(p, ast.Tuple | ast.List)) for p in pairs):
+        return []
+    zeros = [bool(seen) and not any(any(_numbers(v[axis])) for v in seen) for axis in order]
+    while len(pairs) > 1 and (_is_zero(pairs[0]) or (zeros and zeros[0] and not is_literal(pairs[0]))):
+        pairs.pop(0)
+        zeros = zeros[1:]
+    return pairs
+
+
+def _is_zero(pair: ast.expr) -> bool:
+    return is_literal(pair) and not any(literal(pair))
+
+
+def _numbers(pair: Any) -> list[Any]:
+    return list(pair) if isinstance(pair, list | tuple) else [pair]
 
 
 LEGALISATIONS: dict[str, Legalise] = {
     **{f"conv{n}d": _conv(n) for n in (1, 2, 3)},
+    **{f"conv{n}d_with": _conv_with(n) for n in (1, 2, 3)},
     **{f"depthwise_conv{n}d": _conv(n) for n in (1, 2)},
     **{f"max_pool{n}d": _pool(n, "max") for n in (1, 2, 3)},
     **{f"avg_pool{n}d": _pool(n, "avg") for n in (1, 2, 3)},

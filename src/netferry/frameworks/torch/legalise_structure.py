@@ -22,7 +22,22 @@ def _list(node: Op, framework: str) -> ast.expr:
     given = node.operand("modules")
     empty = (isinstance(given, ast.List) and not given.elts) or (isinstance(given, ast.Dict) and not given.keys)
     name = {"module_list": "ModuleList", "module_dict": "ModuleDict"}[node.name]
-    return ast.Call(dotted(f"torch.nn.{name}"), [], []) if empty else node
+    if empty:
+        return ast.Call(dotted(f"torch.nn.{name}"), [], [])
+    members = _members(given)
+    if given is not None and members and all(isinstance(m, Op) and m.name == "parameter" for m in members):
+        return ast.Call(dotted(f"torch.nn.{name.replace('Module', 'Parameter')}"), [given], [])
+    return node
+
+
+def _members(given: ast.expr | None) -> list[ast.expr]:
+    """What a list or dict is made of, one by one or in a comprehension."""
+    match given:
+        case ast.List(elts=elements) | ast.Dict(values=elements):
+            return elements
+        case ast.ListComp(elt=element) | ast.DictComp(value=element):
+            return [element]
+    return []
 
 
 def _merged(node: Op, framework: str) -> ast.expr:

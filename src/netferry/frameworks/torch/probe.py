@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +105,18 @@ class TorchProbe:
     def tensor_path(self, attribute: str) -> str:
         """The path of a tensor attribute or method."""
         return f"torch.Tensor.{attribute}"
+
+    def array(self, value: Any) -> Any:
+        """Tensors stand for themselves."""
+        return value
+
+    def shaped(self, run: Callable[[], None]) -> None:
+        """Shapes need no function around what is computed."""
+        run()
+
+    def call(self, network: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Call a network."""
+        return network(*args, **kwargs)
 
     def set_training(self, network: Any, training: bool) -> None:
         """Switch between training and inference."""

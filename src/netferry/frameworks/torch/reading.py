@@ -62,6 +62,10 @@ class TorchConventions(TorchProbe):
     network_libraries = frozenset({"torchvision", "timm"})
     """Libraries of networks written in PyTorch: their code is read with the user's own."""
 
+    def tracks(self, network: Any) -> bool:
+        """Layers have the places of their attributes."""
+        return False
+
     def is_library(self, module: str) -> bool:
         """PyTorch itself is never part of a project."""
         return False

@@ -73,6 +73,8 @@ class TorchRuntime:
         aliases: dict[str, str] = {}
         first: dict[int, str] = {}
         for path, tensor in _named(network):
+            if torch.nn.parameter.is_lazy(tensor):  # No call reaches its layer.
+                continue
             if id(tensor) in first:
                 aliases[path] = first[id(tensor)]
                 continue
@@ -203,8 +205,13 @@ class TorchRuntime:
         if isinstance(network, torch.nn.Module):
             set_training(network, training)
         args, kwargs = self.tensors(arguments)
-        with modes(training=training, fixed=self._fixed):
-            return network(*args, **kwargs)
+        try:
+            with modes(training=training, fixed=self._fixed):
+                return network(*args, **kwargs)
+        except ValueError as error:
+            if str(error).startswith("Expected more than 1 value per channel when training"):
+                raise base.Refused("PyTorch normalises no batch with a single value per channel in training") from error
+            raise
 
 
 def set_training(network: torch.nn.Module, training: bool) -> None:

@@ -20,6 +20,7 @@ _ALIASES: Final = (
     ("torch.", "torch.", "import torch"),
     ("np.", "np.", "import numpy as np"),
     ("math.", "math.", "import math"),
+    ("dataclasses.", "dataclasses.", "import dataclasses"),
 )
 
 

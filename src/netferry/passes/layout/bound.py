@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from netferry.ops import registry
-from netferry.ops.binding import kind_holds
+from netferry.ops.binding import kind_holds, of_rank
 from netferry.ops.core import REQUIRED, Conversion, OpDef, Signature, Spelling
 from netferry.pivot.facts import Event, Tensor
 
@@ -105,7 +105,8 @@ def _use(event: Event, constructions: Mapping[int, Event]) -> Use | None:
         )
     attribute = event.kwargs.get("attribute") if event.path else None
     path = str(attribute or event.path)
-    for op, spelling in registry.find(path):
+    rank = next((len(a.shape) for a in event.args[:1] if isinstance(a, Tensor)), None)
+    for op, spelling in of_rank(registry.find(path), rank):
         made = constructions.get(event.instance) if event.instance is not None else None
         if event.instance is not None and made is None and event.construction is None and event.node is None:
             return None
@@ -131,7 +132,8 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
         names = spelling.parsed_call.names
         operands = dict(zip(names, event.args, strict=False)) | dict(event.kwargs)
         operands = {_canonical(spelling, n): v for n, v in operands.items()}
-        attributes = _match(spelling.parsed, made.args, made.kwargs, spelling, op) if made else _defaults(op)
+        told = made is not None and any(other is op for other, _ in registry.find(made.path))
+        attributes = _match(spelling.parsed, made.args, made.kwargs, spelling, op) if made and told else _defaults(op)
         if attributes is None:
             attributes = _defaults(op)
         return Use(

@@ -70,6 +70,11 @@ class _Apply(Transformer):
     visit_Tuple = _display  # noqa: N815
 
     def visit_Op(self, node: Op) -> ast.AST:
+        for result in getattr(node, "nf_follows", ()):
+            order = self.layout.orders.get(result)
+            if order is not None and not is_identity(order):
+                node = node.replace(attributes={"axis": constant(order.index(len(order) - 1))})
+                break
         if node.layer:
             node.nf_ranks = self.layout.ranks.get(getattr(node, "nf_id", -1), set())  # type: ignore[attr-defined]
         edit = self._edit(node, "made" if node.layer else "call")

@@ -273,7 +273,7 @@ def solve(
     which only the first size is used.
     """
     found = list(uses(recording))
-    inputs = list(recording.inputs)
+    inputs = [*recording.inputs, *recording.inner]
     outputs = list(tensors(recording.outputs))
     pinned: set[tuple[str, int]] = set()
     wishes: dict[int, Order] = {}

@@ -1,0 +1,1 @@
+"""Networks of which only the graph is known: grouped into functions and loops, and written as source code."""

@@ -1,0 +1,268 @@
+"""What practitioners write in Keras and TensorFlow, old and new, carried to PyTorch: each computes the same there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import netferry
+from tests.test_keras_styles import KERAS, TENSORFLOW, Style
+
+_OLD = """
+from tensorflow.keras import backend as K
+from tensorflow.keras.layers import *
+from tensorflow.keras.models import Model, Sequential
+import tensorflow as tf
+"""
+HABITS = {
+    "dropout made in every call": Style(
+        TENSORFLOW + """
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.fc = layers.Dense(6)
+
+    def call(self, x):
+        return layers.Dropout(0.3)(self.fc(x))
+""", "Net()", "4x5", ("F.dropout(", "training=self.training"), ("nn.Dropout",),
+    ),
+    "a class around a stock layer": Style(
+        TENSORFLOW + """
+class Norm(layers.BatchNormalization):
+    def __init__(self, momentum=0.9, data_format="channels_last", **kwargs):
+        axis = 1 if data_format == "channels_first" else -1
+        super(Norm, self).__init__(axis=axis, momentum=momentum, epsilon=1e-4, **kwargs)
+
+
+class Net(keras.Model):
+    def __init__(self, **kwargs):
+        super(Net, self).__init__(**kwargs)
+        self.conv = layers.Conv2D(4, 3, name="block/conv")
+        self.norm = Norm(name="block/norm")
+        self.last = layers.Conv2D(6, 3)
+        self.last_norm = Norm(momentum=0.5)
+
+    def call(self, x, training=None):
+        return self.last_norm(self.last(self.norm(self.conv(x), training=training)), training=training)
+""", "Net()", "2x8x7x3", ("class Norm(nn.BatchNorm2d):", "Norm(4)", "Norm(6, momentum=0.5)"),
+    ),
+    "layers and names of Keras 2": Style(
+        _OLD + """
+class Blocks(Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.blocks = []
+
+    def add(self, layer):
+        layer._name = "{}/{}".format(self.name, layer._name)
+        self.blocks.append(layer)
+
+    def call(self, x, training=None):
+        for block in self.blocks:
+            x = block(x, training)
+        return x
+
+
+class Block(Layer):
+    def __init__(self, width, **kwargs):
+        self.width = width
+        super().__init__(**kwargs)
+        self.fc = Dense(width)
+
+    def call(self, x, training):
+        return tf.nn.relu(self.fc(x))
+
+
+def make():
+    made = Blocks(name="net")
+    made.add(Block(6))
+    made.add(Block(5))
+    return made
+""", "make()", "3x4", lacks=("_name",),
+    ),
+    "what build makes": Style(
+        TENSORFLOW + """
+class Scale(layers.Layer):
+    def __init__(self, units, initializer=tf.constant_initializer(0.2), **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.initializer = initializer
+
+    def build(self, input_shape, other=None):
+        input_shape = tf.TensorShape(input_shape)
+        assert len(input_shape) == 2
+        size = tf.compat.dimension_value(input_shape[-1])
+        if other is None:
+            self.kernel = self.add_weight("kernel", (size, self.units), initializer=self.initializer)
+        self.input_spec = layers.InputSpec(ndim=2, axes={-1: size})
+
+    def call(self, x):
+        return tf.matmul(x, self.kernel)
+""", "Scale(4)", "3x5", lacks=("input_spec", "assert", "other"),
+    ),
+    "a graph made by its own class": Style(
+        KERAS + """
+class Net(keras.Model):
+    def __init__(self, depth=2, width=4, **kwargs):
+        self.norm = layers.LayerNormalization()
+        inputs = keras.Input((8, 7, 3))
+        x = layers.Conv2D(width, 3, activation="relu")(inputs)
+        for _ in range(depth):
+            x = layers.Conv2D(width, 3, padding="same")(x)
+            x = layers.ReLU()(x)
+        x = self.norm(layers.GlobalAveragePooling2D()(x))
+        super().__init__(inputs=inputs, outputs=x, **kwargs)
+        self.depth = depth
+
+    def get_config(self):
+        return {"depth": self.depth}
+""", "Net()", "2x8x7x3", ("class Net(nn.Module):", "def forward(self, inputs):", "nn.ModuleList()"),
+    ),
+    "convolutions with kernels of one's own": Style(
+        TENSORFLOW + """
+class Net(tf.Module):
+    def __init__(self):
+        super().__init__()
+        start = tf.initializers.RandomNormal(stddev=0.1)
+        self.weights = {"one": tf.Variable(start([5, 5, 2, 4])), "two": tf.Variable(start([3, 3, 4, 6]))}
+        self.biases = [tf.Variable(tf.zeros([4]))]
+
+    def __call__(self, x):
+        x = tf.nn.conv2d(x, self.weights["one"], strides=[1, 1, 1, 1], padding="SAME")
+        x = tf.nn.relu(tf.nn.bias_add(x, self.biases[0]))
+        x = tf.nn.max_pool2d(x, ksize=[1, 2, 2, 1], strides=[1, 2, 2, 1], padding="SAME")
+        return tf.nn.conv2d(x, self.weights["two"], strides=2, padding="SAME")
+""", "Net()", "2x9x8x2", ("nn.ParameterDict(", "nn.ParameterList(", "same_conv2d("),
+    ),
+    "layers shared by name in a function": Style(
+        _OLD + """
+def attend(x, ratio=2):
+    channels = x.shape[-1]
+    first = Dense(channels // ratio, activation="relu")
+    second = Dense(channels)
+    mean = second(first(Reshape((1, 1, channels))(GlobalAveragePooling2D()(x))))
+    peak = second(first(Reshape((1, 1, channels))(GlobalMaxPooling2D()(x))))
+    return multiply([x, Activation("sigmoid")(Add()([mean, peak]))])
+
+
+def make():
+    inputs = Input((8, 7, 3))
+    x = attend(Conv2D(4, 3)(inputs))
+    return Model(inputs, attend(Conv2D(6, 3)(x)))
+""", "make()", "2x8x7x3", ("class Attend(nn.Module):", "self.first = nn.Sequential("),
+    ),
+    "a chain inside a function": Style(
+        _OLD + """
+def make(size=5):
+    model = Sequential()
+    model.add(Dense(3 * 2 * 4, activation="relu", input_dim=size))
+    model.add(Reshape((3, 2, 4)))
+    model.add(UpSampling2D(interpolation="bilinear"))
+    model.add(Conv2DTranspose(3, 4, strides=2, padding="same"))
+    model.add(LeakyReLU(alpha=0.2))
+    noise = Input((size,))
+    return Model(noise, model(noise))
+""", "make()", "2x5", ("nn.LeakyReLU(0.2)", "self.model.append("),
+    ),
+    "images: patches, sizes, channels as places": Style(
+        TENSORFLOW + """
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.slopes = layers.PReLU(shared_axes=[1, 2])
+        self.pads = [[0, 0], [1, 2], [0, 1], [0, 0]]
+
+    def call(self, x):
+        small = tf.nn.depth_to_space(x, 2)
+        same = tf.image.resize(small, tf.shape(x)[1:3], method="nearest")
+        patches = tf.image.extract_patches(
+            images=x, sizes=[1, 2, 2, 1], strides=[1, 2, 2, 1], rates=[1, 1, 1, 1], padding="VALID"
+        )
+        wide = tf.image.resize(patches, (x.shape[1], x.shape[2]))
+        return tf.pad(self.slopes(tf.concat([same, wide], -1)), self.pads)
+""", "Net()", "2x6x4x8", ("def depth_to_space(", "def extract_patches(", "nn.PReLU(34"),
+    ),
+    "attention without heads": Style(
+        KERAS + """
+query, value = keras.Input((4, 6)), keras.Input((5, 6))
+dot = layers.Attention(use_scale=True)([query, value])
+added = layers.AdditiveAttention()([query, value])
+model = keras.Model([query, value], layers.Concatenate()([dot, added]))
+""", inputs="2x4x6;2x5x6", has=("class DotAttention(", "class AdditiveAttention("),
+    ),
+    "cells, in layers and by hand": Style(
+        TENSORFLOW + """
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.rnn = layers.RNN(layers.GRUCell(5), return_sequences=True)
+        self.cell = layers.LSTMCell(4)
+
+    def call(self, x):
+        x = self.rnn(x)
+        states = self.cell.get_initial_state(batch_size=2)
+        for step in tf.unstack(x, axis=1):
+            output, states = self.cell(step, states)
+        return output, states
+""", "Net()", "2x7x3", ("class LSTMStep(nn.LSTMCell):", "GRU("),
+    ),
+    "masks that nobody reads": Style(
+        KERAS + """
+model = keras.Sequential([keras.Input((5,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True), layers.Flatten()])
+""", lacks=("mask_zero",),
+    ),
+    "names of the axes' order": Style(
+        TENSORFLOW + """
+def axis_of(data_format):
+    return 1 if data_format == "channels_first" else -1
+
+
+class Gate(layers.Layer):
+    def __init__(self, data_format="channels_last", **kwargs):
+        super().__init__(**kwargs)
+        self.data_format = data_format
+        self.pool = layers.GlobalAvgPool2D(data_format=data_format)
+        self.fc = layers.Dense(3)
+        self.method = tf.image.ResizeMethod.BILINEAR
+
+    def call(self, x):
+        gate = tf.nn.sigmoid(self.fc(self.pool(x)))
+        gate = tf.broadcast_to(tf.expand_dims(tf.expand_dims(gate, 1), 2), shape=x.shape)
+        height, width = x.get_shape().as_list()[1:3]
+        most = tf.reduce_max(x * gate, axis=axis_of(self.data_format), keepdims=True)
+        return tf.image.resize(most, (2 * height, 2 * width), method=self.method)
+""", "Gate()", "2x4x5x3",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HABITS)
+def test_habit(name: str, tmp_path: Path) -> None:
+    habit = HABITS[name]
+    file = tmp_path / "network.py"
+    file.write_text(habit.source)
+    found = netferry.migrate(
+        file, to="torch", entry=habit.call.partition("(")[0], call=habit.call,
+        inputs=habit.inputs.split(";") if habit.inputs else None,
+    )  # fmt: skip
+    assert found.verification.status == "verified", found.verification.reason
+    for text in habit.has:
+        assert text in found.code
+    for text in habit.lacks:
+        assert text not in found.code
+
+
+def test_masks_that_are_read_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "network.py"
+    file.write_text(KERAS + "model = keras.Sequential([layers.Embedding(9, 4, mask_zero=True), layers.LSTM(3)])\n")
+    found = netferry.migrate(file, to="torch", entry="model", call="model", inputs=["2x5:int32:9"])
+    assert [d.code for d in found.diagnostics if d.severity == "error"] == ["NF030"]
+    assert "reaches LSTM" in next(d.message for d in found.diagnostics if d.severity == "error")
+
+
+def test_variables_of_a_file_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "network.py"
+    file.write_text(TENSORFLOW + "w = tf.Variable(tf.ones((4, 3)))\ndef net(x):\n    return tf.matmul(x, w)\n")
+    found = netferry.migrate(file, to="torch", entry="net", call="net", inputs=["2x4"])
+    assert "belongs to no network" in next(d.message for d in found.diagnostics if d.severity == "error")
