@@ -167,9 +167,11 @@ def _moves(op: OpDef, framework: str) -> bool:
 
 @functools.cache
 def _canonical_shapes(name: str, number: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of a layer's canonical parameters in a case, as PyTorch makes them."""
+    """The shapes of a layer's canonical parameters in a case, as PyTorch makes them, or the first that can."""
     op = registry.get(name)
-    return canonical_shapes(Trial(op, "torch", True, op.cases[number], number))
+    case = op.cases[number]
+    framework = next(f for f in ("torch", *TARGETS) if f not in case.skip)
+    return canonical_shapes(Trial(op, framework, True, case, number))
 
 
 def canonical_shapes(trial: Trial) -> dict[str, tuple[int, ...]]:

@@ -87,7 +87,20 @@ def another_formula(op: OpDef, spelling: Spelling) -> Spelling | None:
     return None
 
 
-SYMMETRIC = {"mul", "maximum", "minimum", "hypot", "logaddexp", "eq", "ne", "add", "dot", "inner", "clip"}
+SYMMETRIC = {
+    "mul",
+    "maximum",
+    "minimum",
+    "hypot",
+    "logaddexp",
+    "eq",
+    "ne",
+    "add",
+    "dot",
+    "inner",
+    "clip",
+    "squared_difference",
+}
 SYMMETRIC |= {f"{kind}_{name}" for kind in ("logical", "bitwise") for name in ("and", "or", "xor")}
 """Ops whose operands may change places."""
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from netferry.ops.core import Conversion, Spelling
+from netferry.ops.core import Spelling, values
 from netferry.ops.registry import extend
 
 _NUMPY = "jax.numpy."
-_PADS = Conversion("mode", {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"})
+_PADS = values("mode", {"constant": "constant", "reflect": "reflect", "edge": "replicate", "wrap": "circular"})
 _LAX = "jax.lax."
 
 

@@ -203,6 +203,9 @@ def _stack_reference(kind: _Kind) -> Callable[..., Any]:
                 last.append(states)
             x = np.concatenate(outputs, axis=-1)
         finals = tuple(np.stack(states) for states in zip(*last, strict=True))
+        if returns != "stack":
+            outputs = x.swapaxes(0, 1)
+            return {"last": outputs[:, -1], "outputs": outputs, "all": (outputs, *(s[0] for s in finals))}[returns]
         return (x.swapaxes(0, 1) if batch_first else x), (finals if kind.states > 1 else finals[0])
 
     return reference
@@ -371,6 +374,17 @@ def _stack_cases(kind: _Kind) -> list[Case]:
         case((2, 5, 3), 1, hidden_size=4, batch_first=True, bias=False),
         case((5, 2, 3), 4, hidden_size=6, num_layers=2, bidirectional=True),
         case((2, 5, 3), hidden_size=4, num_layers=3, batch_first=True, dropout=0.3),
+    ]
+    found += [
+        Case(
+            {"x": (2, 5, 3)},
+            {"input_size": 3, "hidden_size": 4, "batch_first": True, "returns": returns, "bias": bias, **more},
+            gradients=False,  # PyTorch, which the gradients are compared with, returns a stack's results
+            skip=dict.fromkeys(("torch", "flax"), "its own layer returns a stack's results"),
+        )
+        for returns in ("last", "outputs", "all")
+        for bias in (True, False)
+        for more in ({}, {"nonlinearity": "relu"})[: 1 + kind.nonlinear]
     ]
     return found + ([case((5, 2, 3), 1, hidden_size=4, nonlinearity="relu")] if kind.nonlinear else [])
 

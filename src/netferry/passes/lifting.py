@@ -209,7 +209,7 @@ def _tensor_parameters(node: ast.FunctionDef, program: Program) -> list[str]:
 def _is_data(value: Any) -> bool:
     """Whether a value is a tensor, or several."""
     if isinstance(value, list | tuple) and value:
-        return all(isinstance(v, Tensor) or type(v).__name__ == "KerasTensor" for v in value)
+        return all(isinstance(v, Tensor) or (hasattr(v, "shape") and hasattr(v, "dtype")) for v in value)
     return isinstance(value, Tensor)
 
 
