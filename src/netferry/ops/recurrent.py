@@ -204,8 +204,8 @@ def _stack_reference(kind: _Kind) -> Callable[..., Any]:
             x = np.concatenate(outputs, axis=-1)
         finals = tuple(np.stack(states) for states in zip(*last, strict=True))
         if returns != "stack":
-            outputs = x.swapaxes(0, 1)
-            return {"last": outputs[:, -1], "outputs": outputs, "all": (outputs, *(s[0] for s in finals))}[returns]
+            steps = x.swapaxes(0, 1)
+            return {"last": steps[:, -1], "outputs": steps, "all": (steps, *(s[0] for s in finals))}[returns]
         return (x.swapaxes(0, 1) if batch_first else x), (finals if kind.states > 1 else finals[0])
 
     return reference
