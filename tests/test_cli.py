@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -245,3 +247,8 @@ class FakeProgram:
 def test_inspect_has_four_views(api: Api, options: tuple[str, ...], expected: str) -> None:
     api.result = FakeProgram()
     assert expected in run("inspect", "net.py", *options).stdout
+
+
+def test_the_package_runs_as_the_command() -> None:
+    found = subprocess.run([sys.executable, "-m", "netferry", "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: netferry" in found.stdout

@@ -385,7 +385,3 @@ def main() -> NoReturn:
     """The entry point of the ``netferry`` script."""
     app()
     sys.exit(FAILED)  # Not reached: the group always exits.
-
-
-if __name__ == "__main__":
-    main()

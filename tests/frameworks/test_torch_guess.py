@@ -65,3 +65,15 @@ def test_the_first_layer_tells_the_shape(layer: object, shape: str) -> None:
     found = next(guess.from_network(network))
     assert str(found.inputs[0]) == shape
     assert "1: " in found.reason
+
+
+def test_initialisers_that_draw_again_need_no_numbers(tmp_path: Path) -> None:
+    """``trunc_normal_`` asks whether all numbers are within bounds, which shapes alone do not tell."""
+    path = tmp_path / "net.py"
+    path.write_text(
+        "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.conv = nn.Conv2d(3, 512, 16)\n        nn.init.trunc_normal_(self.conv.weight, std=0.02)\n"
+        "    def forward(self, x):\n        return self.conv(x)\n"
+    )
+    found, _ = guess.inputs(load(path), "Net", "Net()")
+    assert [str(spec) for spec in found] == ["2x3x32x32 float32"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("PYTORCH_JIT", "0")  # scripted functions keep no Python that could be observed
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
 from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_any, tree_iter
@@ -146,8 +147,7 @@ class _Abstract(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         if tree_any(lambda a: isinstance(a, FakeTensor), (args, kwargs)):
-            with self.fake:
-                return func(*args, **kwargs)
+            return self._faked(func, args, kwargs)
         if tree_any(lambda a: isinstance(a, torch.Tensor), (args, kwargs)):
             return func(*args, **kwargs)
         with self.fake:
@@ -156,6 +156,24 @@ class _Abstract(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if all(t.numel() <= self.limit for t in tensors):
             return func(*args, **kwargs)
         return out
+
+
+    def _faked(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        try:
+            with self.fake:
+                return func(*args, **kwargs)
+        except DataDependentOutputException:
+            if _initialising():
+                return False
+            raise
+
+
+def _initialising() -> bool:
+    """Whether one of PyTorch's initialisers asks, as one that draws again until all numbers are within bounds."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__") != torch.nn.init.__name__:
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager
