@@ -45,6 +45,22 @@ class Net(nn.Module):
 '''
 )
 
+GROUPED = (
+    HEAD
+    + """class Net(nn.Module):
+    def __init__(self, width=6):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 1)
+        self.depthwise = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False)
+        self.shrink = nn.Conv2d(width, width, 3, stride=2, padding=1, groups=width)
+        self.grouped = nn.Conv2d(width, 2 * width, 3, groups=3)
+        self.multiplied = nn.Conv2d(2 * width, 4 * width, 1, groups=2 * width)
+
+    def forward(self, x):
+        return self.multiplied(self.grouped(self.shrink(self.depthwise(self.stem(x)))))
+"""
+)
+
 ATTENTION = (
     HEAD
     + """class Net(nn.Module):
@@ -97,6 +113,7 @@ RECURRENT = (
 
 NETWORKS = {
     "residual": (RESIDUAL, "2x3x9x12"),
+    "grouped": (GROUPED, "2x3x14x12"),
     "attention": (ATTENTION, "2x5:int64:11"),
     "flattened": (FLATTENED, "2x3x6x8"),
     "recurrent": (RECURRENT, "2x5x4"),

@@ -221,9 +221,9 @@ class _Builder:
         own = [
             s
             for s in op.spellings.get(self.target, ())
-            if s.layer and s.params and s.params.keys() == spelling.params.keys()
+            if s.layer and s.params and s.path == spelling.path and s.params.keys() == spelling.params.keys()
         ]
-        if written is not op and own and own[0].params != spelling.params:  # It is another op with the same arrays.
+        if written is not op and own and own[0].params != spelling.params:  # The same class, said of another op.
             written, spelling = op, own[0]
         layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
         specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
