@@ -19,7 +19,7 @@ def inputs(forward: str, given: Sequence[Spec]) -> list[Spec]:
     """
     call = _call(ast.parse(forward, mode="eval").body)
     found: list[Spec] = []
-    for argument in call.args:
+    for argument in (a for a in call.args if not _is_random(a)):
         found.extend(list(given) if isinstance(argument, ast.Starred) else [_spec(argument, given)])
     named = [k for k in call.keywords if k.arg != _TRAINING]
     return found + [_spec(k.value, given) | {"name": str(k.arg)} for k in named]
@@ -30,6 +30,8 @@ def _call(node: ast.expr) -> ast.Call:
     match node:
         case ast.Call(func=ast.Name(id="model")):
             return node
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="model"), attr="apply"), args=[_, *rest], keywords=named):
+            return ast.Call(node.func, rest, [k for k in named if k.arg not in ("rngs", "mutable")])
         case ast.Subscript(value=value):
             return _call(value)
         case ast.BoolOp(values=[*_, last]):
@@ -37,6 +39,11 @@ def _call(node: ast.expr) -> ast.Call:
         case ast.IfExp(test=ast.Constant(value=value), body=body, orelse=orelse):
             return _call(body if value else orelse)
     raise ValueError(f"{ast.unparse(node)} is not a plain call of the network")
+
+
+def _is_random(node: ast.expr) -> bool:
+    """Whether an argument is a key or a generator of random numbers, which netferry gives a network itself."""
+    return isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in ("PRNGKey", "key", "Rngs")
 
 
 def _spec(node: ast.expr, given: Sequence[Spec]) -> Spec:

@@ -234,6 +234,102 @@ class Gate(layers.Layer):
         return tf.image.resize(most, (2 * height, 2 * width), method=self.method)
 """, "Gate()", "2x4x5x3",
     ),
+    "a custom layer as Keras 2 wrote it": Style(
+        """
+import keras
+import keras.backend as K
+from keras import activations, regularizers
+from keras.engine.topology import Layer
+from keras.layers.core import Dense
+from keras.optimizers import Adam
+
+
+class Scores(Layer):
+    def __init__(self, units, activation=None, attention=None, kernel_regularizer=None, **kwargs):
+        super(Scores, self).__init__(**kwargs)
+        self.units = units
+        self.activation = activations.get(activation)
+        self.attention = activations.get(attention)
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+
+    def build(self, input_shape):
+        self.kernel = self.add_weight("kernel", (input_shape[-1], self.units), regularizer=self.kernel_regularizer)
+        self.bias = self.add_weight("bias", (self.units,), initializer="zeros")
+
+    def call(self, x):
+        x = self.activation(K.bias_add(K.dot(x, self.kernel), self.bias))
+        scores = K.batch_dot(x, x, axes=2) / K.sqrt(K.cast(K.shape(x)[-1], K.floatx()))
+        return K.batch_dot(self.attention(scores), x)
+
+
+def net():
+    model = keras.Sequential([Scores(6, "tanh", "softmax"), Scores(5), Dense(3)])
+    model.compile(Adam(lr=1e-3, decay=1e-6), "mse")
+    return model
+""", "net()", "2x3x4", ('{"tanh": F.tanh, None: nn.Identity()}[activation]', "torch.matmul(x, x.transpose(-2, -1))"),
+        ("NotImplementedError", "regularizers"),
+    ),
+    "the flag among other keywords": Style(
+        TENSORFLOW + """
+class Block(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.fc = layers.Dense(4)
+
+    def call(self, x, y, **kwargs):
+        if kwargs["training"]:
+            x = x * 2.0
+        return self.fc(x, **kwargs) + y
+
+
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+
+    def call(self, x, y, **kwargs):
+        return tf.transpose(self.block(x, y, **kwargs))
+""", "Net()", "2x4;2x4", ("if self.training:", ".T"), ("kwargs",),
+    ),
+    "widths that callers give": Style(
+        TENSORFLOW + """
+class Mix(layers.Layer):
+    def __init__(self, width):
+        super().__init__()
+        self.query = layers.Dense(width)
+        self.key = layers.Dense(width)
+
+    def call(self, x, y):
+        return self.query(x) * self.key(y)
+
+
+class Block(layers.Layer):
+    def __init__(self, width, hidden, rate=0.1):
+        super().__init__()
+        self.mix = Mix(width)
+        self.up, self.down = layers.Dense(hidden), layers.Dense(width)
+        self.norm = layers.LayerNormalization()
+        self.drop = layers.Dropout(rate)
+
+    def call(self, x, training, y):
+        x = self.norm(x + self.drop(self.mix(x, y), training=training))
+        return x + self.down(self.up(x))
+
+
+class Net(keras.Model):
+    def __init__(self, depth, width, hidden, words):
+        super().__init__()
+        self.embedding = layers.Embedding(words, width)
+        self.blocks = [Block(width, hidden) for _ in range(depth)]
+
+    def call(self, x, training):
+        y = x = self.embedding(x)
+        for block in self.blocks:
+            x = block(x, training, y)
+        return x
+""", "Net(2, 6, 8, 9)", "2x5:int32:9",
+        ("self.query = nn.Linear(width, width)", "nn.Linear(width, hidden)", "nn.LayerNorm(width,", "block(x, y)"),
+    ),
 }  # fmt: skip
 
 

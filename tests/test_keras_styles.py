@@ -179,3 +179,10 @@ def test_calls_of_manifests() -> None:
     assert nested == [{"shape": [2, 3]}, {"list": [{"shape": [2, 4, 5]}, {"value": None}]}]
     with pytest.raises(ValueError, match="not a plain call"):
         corpus_call.inputs("(lambda m: model.decode(m))(model.encode(x))", given)
+
+
+def test_what_a_manifest_applies_is_read():
+    given = [{"shape": [2, 3]}]
+    applied = "(v := model.init(key, x)) and 0 or model.apply(v, *[jnp.asarray(a) for a in inputs], mutable=False)"
+    assert corpus_call.inputs(applied, given) == given
+    assert corpus_call.inputs("model(jnp.asarray(x), nnx.Rngs(0))", given) == given

@@ -85,7 +85,7 @@ def adapted(program: Program, native: Callable[[Op], str | None]) -> dict[Key, U
     keys |= _taken_apart(program)
     while more := {k for p in found if p.keys & keys for k in p.keys} - keys:
         keys |= more
-    return {key: _uses(key, found) for key in keys}
+    return {key: uses(key, found) for key in keys}
 
 
 def _differ(place: Place, native: Callable[[Op], str | None]) -> bool:
@@ -110,14 +110,15 @@ def _taken_apart(program: Program) -> set[Key]:
     return {key_of(op) for n in nodes for op in getattr(n, "nf_partial", ())}
 
 
-def _uses(key: Key, found: Iterable[Place]) -> Uses:
-    uses = Uses()
+def uses(key: Key, found: Iterable[Place]) -> Uses:
+    """What all places give that class or function."""
+    made = Uses()
     for member in (m for p in found for m in p.members if key_of(m) == key):
-        uses.names |= dict.fromkeys(getattr(member, "nf_given", ()))
+        made.names |= dict.fromkeys(getattr(member, "nf_given", ()))
         for attribute in member.attributes:
-            uses.values.setdefault(str(attribute.arg), set()).add(ast.unparse(attribute.value))
-        uses.events.extend(member.site.events if member.site else ())
-    return uses
+            made.values.setdefault(str(attribute.arg), set()).add(ast.unparse(attribute.value))
+        made.events.extend(member.site.events if member.site else ())
+    return made
 
 
 def has_own_form(op: OpDef, framework: str, *, layer: bool, attributes: Mapping[str, ast.expr] | None = None) -> bool:

@@ -110,7 +110,7 @@ class Calls:
 
     def op(self, node: ast.Call, op: OpDef, spelling: Spelling, callees: Sequence[Any]) -> ast.expr:
         """Bind a call to an op by one of its spellings; CannotBind where they do not fit."""
-        direct = self._is_direct(node, callees)
+        direct = self.is_direct(node, callees)
         is_partial = any(isinstance(c, functools.partial) for c in callees)
         complete = direct or _is_base_call(node)
         args, keywords = self.expand(node, spelling)
@@ -288,7 +288,7 @@ class Calls:
         made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
         return made
 
-    def _is_direct(self, node: ast.Call, callees: Sequence[Any]) -> bool:
+    def is_direct(self, node: ast.Call, callees: Sequence[Any]) -> bool:
         """Whether the callee is written out, not handed in through a variable."""
         if not callees or self._is_lookup(node.func):
             return True
@@ -330,6 +330,8 @@ class Calls:
             # A class of the user's is among them: its arguments stay, and stock ones are adapted where they are named.
             node.nf_alternatives = alternatives  # type: ignore[attr-defined]
             return node
+        # What changes nothing is called as the others are.
+        alternatives = [a for a in alternatives if a.name != "identity"] or alternatives
         first = alternatives[0]
         first.alternatives = alternatives[1:]  # type: ignore[attr-defined]
         self.reader.counts.observed += 1

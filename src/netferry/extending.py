@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind, bind
-from netferry.ops.core import REQUIRED
+from netferry.ops.core import INFERRED, REQUIRED
 from netferry.pivot.nodes import Op, Reference, constant
 
 _CONSTRUCTOR = "__init__"
@@ -29,7 +29,9 @@ def _constructor(path: str, given: set[str]) -> ast.FunctionDef | None:
         if not spelling.layer:
             continue
         parameters = [
-            p for p in spelling.parsed.parameters if not p.variadic and (p.default is REQUIRED or p.name in given)
+            p
+            for p in spelling.parsed.parameters
+            if not p.variadic and (p.default is REQUIRED or (p.name in given and p.default is not INFERRED))
         ]
         try:
             bound = bind(op, spelling, [], [ast.keyword(p.name, ast.Name(p.name, ast.Load())) for p in parameters])

@@ -22,7 +22,7 @@ from netferry.graphs import fallback
 from netferry.graphs.whole import Original, Whole, opened
 from netferry.inputs import InputSpec
 from netferry.inputs import specs as input_specs
-from netferry.observe.run import Observation, observe
+from netferry.observe.run import Observation, names_in, observe
 from netferry.observe.run import built as observed
 from netferry.passes import caches, compact, flattening, fold_padding, overloads, ranges, sizes, unit_axes, unused
 from netferry.passes.layout.bound import tensors
@@ -391,6 +391,10 @@ def _migrate(
         recording = reading.observation.recording
         sites = {*recording.instantiated.values(), *recording.constructed.values()} if tracked else None
         written = write(program, writing, sites)
+        given = _imported(prelude, written, frontend.is_library)
+        written.call_imports.extend(given)
+        if written.reporting is not None:
+            written.reporting = ("\n".join([written.reporting[0], *given]), written.reporting[1])
     with clock.stage("weights", "mapping the weights"):
         placed = places(written, writing.places) if tracked else {}
         lazy = not frameworks.get(to).explicit_sizes
@@ -411,6 +415,21 @@ def _migrate(
         progress("verifying")
         made.diagnostics.extend(_verified(made))
     return made
+
+
+def _imported(prelude: str, written: Written, is_library: Callable[[str], bool]) -> list[str]:
+    """The imports of the prelude that the call of the written network needs too."""
+    wanted = names_in(ast.parse(written.call)) - bound_names(ast.parse(written.code).body)
+    found: list[str] = []
+    for node in ast.parse(prelude).body:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        home = getattr(node, "module", None)
+        kept = [a for a in node.names if (a.asname or a.name) in wanted and not is_library(home or a.name)]
+        if kept:
+            node.names = kept
+            found.append(ast.unparse(node))
+    return found
 
 
 def _verified(migration: Migration) -> list[Diagnostic]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from netferry import callables, frameworks, reporting, stdlib
+from netferry.holes import Holes
 from netferry.ops import registry
 from netferry.ops.core import INFERRED, OpDef, Spelling
 from netferry.ops.lowering import (
@@ -25,6 +25,7 @@ from netferry.ops.lowering import (
     shortest,
 )
 from netferry.passes import leftovers
+from netferry.pivot.facts import Site
 from netferry.pivot.nodes import Hole, LayerAttribute, LayerCall, Op, Reference, constant
 from netferry.pivot.program import Program
 from netferry.pivot.render import Renderer
@@ -34,8 +35,6 @@ from netferry.walking import Transformer, walk
 _ADAPTERS = 1 << 40
 """First id of the ops that adapters hold, which no node of the source has."""
 _CALLEE = "__callee__"
-_PARAMETERS: dict[str, Any] = {"type_params": []} if "type_params" in ast.FunctionDef._fields else {}
-"""What function definitions have beside, from Python 3.12 on."""
 
 
 class Conventions(Protocol):
@@ -94,6 +93,8 @@ class Lowering(Transformer):
         self.legalisations = frameworks.legalisations(conventions.name)
         self.taken = _bound_names(d.node for d in program.definitions)
         self.supports = Supports(conventions.name, self.taken | {i.alias for i in program.imports})
+        self.references = frameworks.references(conventions.name)
+        self.handed = list(callables.places(program))
         self.adapted = callables.adapted(program, self._native)
         self._in_place_of_layer = False
 
@@ -138,6 +139,7 @@ class Lowering(Transformer):
                     made.nf_legal = True  # type: ignore[attr-defined]
                 if isinstance(made, Op) and number >= 0:
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
+                    made.nf_more = getattr(node, "nf_more", [])  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
         if is_function(node, self.conventions.name):
             self._in_place_of_layer = True
@@ -151,13 +153,18 @@ class Lowering(Transformer):
             return by_keyword(self.supports.apply(spelling)) if named else self.supports.apply(spelling)
 
         result = lower(node, self.conventions.name, change)
+        if isinstance(result, ast.Call) and chosen and chosen[0].path:
+            result.keywords = _before_threaded(result.keywords, getattr(node, "nf_more", []))
         place = self.layers.get(number)
         if node.layer and place is not None and place.op == node.name and chosen:
             self.layers[number] = replace(place, spelling=chosen[0])
         return ast.copy_location(self.visit(result) if _has_pivot(result) else result, node)
 
     def visit_LayerCall(self, node: LayerCall) -> ast.expr:
-        made = self.conventions.layer_call(node)
+        try:
+            made = self.conventions.layer_call(node)
+        except CannotWrite as error:
+            return self._hole(node, str(error))
         if made is None:
             op = registry.get(node.name)
             args: list[ast.expr] = []
@@ -205,6 +212,9 @@ class Lowering(Transformer):
     def _own(self, op: OpDef, spelling: Spelling, given: Mapping[str, ast.expr]) -> ast.expr:
         """The target's callable, in a ``functools.partial`` where its defaults differ from the source's."""
         attributes = callables.source_defaults(op, spelling) | dict(given)
+        if op.name in self.references:
+            made = self.references[op.name](self._as_called(op, spelling, attributes), self.conventions.name)
+            op = registry.get(made.name) if isinstance(made, Op) else op
         target = self.supports.apply(choose(op, self.conventions.name, attributes, layer=spelling.layer))
         if target.template:
             made = ast.parse(target.template, mode="eval").body
@@ -213,6 +223,12 @@ class Lowering(Transformer):
         by_name = replace(target, positional=0, threaded=(), ignore=(*target.ignore, *target.threaded))
         _, keywords = arguments(op, by_name, {}, attributes, partial=True)
         return callables.merged(dotted(target.path), keywords, []) if keywords else dotted(target.path)
+
+    def _as_called(self, op: OpDef, spelling: Spelling, attributes: Mapping[str, ast.expr]) -> Op:
+        """An op with the defaults of its class, and all calls that reach this."""
+        uses = callables.uses((op.name, spelling.layer), self.handed)
+        site = Site("", 0, 0, -1, uses.events)
+        return Op(op.name, {}, dict(attributes), layer=spelling.layer, site=site)
 
     def _adapter(self, op: OpDef, spelling: Spelling, node: Reference) -> ast.expr | None:
         """The name of a function of the output file that takes the source's arguments."""
@@ -268,6 +284,7 @@ class Lowering(Transformer):
             return reporting.reported(node, node.nf_id)  # type: ignore[attr-defined]
         if not partials or callables.key_of(partials[0]) in self.adapted:
             return node
+        partials[0].indirect = ast.Name(_CALLEE, ast.Load())  # Only its arguments are wanted.
         made = self.visit(partials[0])
         if isinstance(made, Hole):
             return made
@@ -304,6 +321,20 @@ class Lowering(Transformer):
         self.generic_visit(node)
         if is_layer and number in self.layers:
             self.wrapped[name] = self.layers[number].path
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        """Likewise which lists end with one."""
+        match node.value:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute() as held, attr="append"), args=[Op(layer=True) as layer]
+            ):
+                name, number = f"{ast.unparse(held)}[-1]", getattr(layer, "nf_id", -1)
+                self.generic_visit(node)
+                if number in self.layers:
+                    self.wrapped[name] = self.layers[number].path
+            case _:
+                self.generic_visit(node)
         return node
 
     def visit_LayerAttribute(self, node: LayerAttribute) -> ast.expr:
@@ -348,6 +379,12 @@ def _inner_base_call(call: ast.Call) -> ast.Call | None:
     return found[0] if found and not ast.unparse(call.func).endswith(".__init__") else None
 
 
+def _before_threaded(keywords: list[ast.keyword], more: list[ast.keyword]) -> list[ast.keyword]:
+    """Arguments with some more, in front of those that are only handed on."""
+    at = next((i for i, k in enumerate(keywords) if getattr(k, "nf_threaded", False)), len(keywords))
+    return [*keywords[:at], *more, *keywords[at:]]
+
+
 def _hand_down(node: Op, number: int, path: tuple[int, ...]) -> None:
     """A layer wrapped by transposes or padding is still the one that the source constructed there."""
     listing = node.operand("layers")
@@ -360,77 +397,6 @@ def _hand_down(node: Op, number: int, path: tuple[int, ...]) -> None:
 
 def _has_pivot(node: ast.AST) -> bool:
     return any(isinstance(n, Op | LayerCall | Reference | LayerAttribute) for n in walk(node))
-
-
-def raise_for_holes(statement: ast.stmt, original: str) -> list[ast.stmt] | None:
-    """A statement with a hole in it becomes its source as a comment and ``raise NotImplementedError``."""
-    hole = next((n for n in walk(statement) if isinstance(n, Hole)), None)
-    if hole is None:
-        return None
-    text = f"{hole.reason}: {hole.hint}" if hole.code else hole.reason
-    message = ast.Call(ast.Name("NotImplementedError", ast.Load()), [constant(text)], [])
-    made = ast.Raise(message, None)
-    made.nf_comment = _commented(original)  # type: ignore[attr-defined]
-    last: ast.stmt = made
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=ast.Lambda(args=arguments)):
-            # Only a call of the function shall fail, not its definition.
-            last = ast.FunctionDef(name, arguments, [made], [], **_PARAMETERS)
-    last.nf_replaces = getattr(statement, "nf_replaces", statement)  # type: ignore[attr-defined]
-    return [last]
-
-
-def _commented(text: str) -> str:
-    """Source text as a comment, its own indentation kept."""
-    if not text.strip():
-        return ""
-    first, _, rest = text.partition("\n")
-    return "\n".join("# " + line for line in [first, *textwrap.dedent(rest).splitlines()]) if rest else f"# {first}"
-
-
-class Holes(Transformer):
-    """Turns statements that contain holes into clear failures; compound ones keep their bodies."""
-
-    def __init__(self, renderer: Renderer) -> None:
-        self.renderer = renderer
-
-    def visit(self, node: ast.AST) -> Any:
-        if isinstance(node, ast.stmt):
-            if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                self.generic_visit(node)
-                _without_defaults(node)
-                return node
-            header = _header_nodes(node)
-            hole = next((n for h in header for n in walk(h) if isinstance(n, Hole)), None)
-            if hole is not None:
-                return raise_for_holes(node, source_text(node))
-        return super().generic_visit(node)
-
-
-def _without_defaults(node: ast.stmt) -> None:
-    """A default that cannot be translated is none: the places that read it fail, not the definition."""
-    if isinstance(node, ast.ClassDef):
-        return
-    arguments: ast.arguments = node.args  # type: ignore[attr-defined]
-    for defaults in (arguments.defaults, arguments.kw_defaults):
-        for index, default in enumerate(defaults):
-            if default is not None and any(isinstance(n, Hole) for n in walk(default)):
-                defaults[index] = ast.Constant(None)
-
-
-def _header_nodes(node: ast.stmt) -> Iterable[ast.AST]:
-    for _, value in ast.iter_fields(node):
-        items = value if isinstance(value, list) else [value]
-        for item in items:
-            if isinstance(item, ast.AST) and not isinstance(item, ast.stmt | ast.excepthandler | ast.match_case):
-                yield item
-
-
-def source_text(node: ast.stmt) -> str:
-    """The text a statement had in the source."""
-    original = getattr(node, "nf_replaces", node)
-    memory = getattr(original, "nf_memory", None)
-    return memory.source.slice(memory.start, memory.end) if memory else ""
 
 
 @dataclass(frozen=True)
@@ -481,7 +447,7 @@ def write(program: Program, conventions: Conventions, instantiated: Collection[i
     report = None if instantiated is None else _reporting(program.copy(), conventions, instantiated)
     lowering = Lowering(conventions, list(program.holes), program)
     code, call = _code(program, conventions, lowering)
-    call, imports = conventions.imports(call, lowering.taken)
+    call, imports = _call(call, conventions, lowering)
     ast.parse(code)
     holes = _places(lowering.holes)
     return Written(
@@ -504,8 +470,14 @@ def _reporting(program: Program, conventions: Conventions, instantiated: Collect
     """The code and the call that build the network and tell what each site made."""
     lowering = Lowering(conventions, [], program, instantiated)
     code, call = _code(program, conventions, lowering, formatted=False)
-    call, imports = conventions.imports(call, lowering.taken)
+    call, imports = _call(call, conventions, lowering)
     return "\n".join([code, *imports]), call
+
+
+def _call(call: str, conventions: Conventions, lowering: Lowering) -> tuple[str, list[str]]:
+    """The call that builds the network in short names, and the imports it needs: those of the file need not do."""
+    call, imports = conventions.imports(call, lowering.taken)
+    return call, [*imports, *stdlib.missing(_used_names(call), [])]
 
 
 def _places(holes: Iterable[Hole]) -> list[HolePlace]:

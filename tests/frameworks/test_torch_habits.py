@@ -318,3 +318,197 @@ CHECKED = """class Net(nn.Module):
 def test_a_shape_is_compared_in_the_order_that_it_is_written_in() -> None:
     made = migrated(CHECKED, "2x3x5x7")
     assert made.verification.passed, made.verification.reason
+
+
+AXES = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.softmax = nn.Softmax(dim=1)
+        self.glu = nn.GLU(1)
+        self.flatten = nn.Flatten(2)
+
+    def forward(self, x):
+        x = self.glu(self.softmax(self.conv(x)))
+        return self.flatten(x).mean(2)
+"""
+SHARED_AXES = AXES.replace("self.glu(", "self.softmax(self.glu(").replace("conv(x)))", "conv(x))))")
+SHARED_AXES = SHARED_AXES.replace("return self.flatten(x).mean(2)", "return self.softmax(self.flatten(x).mean(2))")
+
+
+@pytest.mark.parametrize("to", ["keras", "tensorflow", "flax"])
+def test_axes_of_layers_follow_their_operands(to: str) -> None:
+    made = migrated(AXES, "2x3x6x8", to=to)
+    assert made.status == 0, made.verification.reason
+    assert "transpose" not in made.code
+    shared = migrated(SHARED_AXES, "2x3x6x8", to=to)
+    assert shared.status == 0, shared.verification.reason
+
+
+EMPTY_BUFFER = """class Block(nn.Module):
+    def __init__(self, masked):
+        super().__init__()
+        self.fc = nn.Linear(5, 5)
+        mask = torch.ones(5) * 2 if masked else None
+        self.register_buffer("mask", mask, persistent=False)
+        nothing = None
+        self.register_buffer("nothing", nothing)
+
+    def forward(self, x):
+        x = self.fc(x)
+        if self.mask is not None:
+            x = x * self.mask
+        return x
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Block(i == 1) for i in range(2)])
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+"""
+
+
+@pytest.mark.parametrize("to", ["keras", "flax"])
+def test_buffers_may_be_none(to: str) -> None:
+    made = migrated(EMPTY_BUFFER, "2x5", to=to)
+    assert made.status == 0, made.verification.reason
+    assert "self.nothing = nothing\n" in made.code
+    assert "None if mask is None else" in made.code
+
+
+SUMMED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleList([nn.Conv2d(3, 6, 2 * i + 1, padding=i) for i in range(3)])
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x):
+        outputs = [conv(x) for conv in self.convs]
+        total = sum(outputs) + sum(F.relu(y) for y in outputs)
+        return self.fc(total.mean(-1).mean(-1))
+"""
+
+
+def test_sums_of_lists_keep_the_order_of_their_members() -> None:
+    made = migrated(SUMMED, "2x3x6x8")
+    assert made.status == 0, made.verification.reason
+    assert "sum(outputs)" in made.code and "transpose" not in made.code
+
+
+TURNED = """class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x):
+        both = torch.cat((torch.max(x, 1)[0].unsqueeze(1), torch.mean(x, 1).unsqueeze(1)), dim=1)
+        return x * torch.sigmoid(self.conv(both))
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.turned = Gate()
+        self.upright = Gate()
+
+    def forward(self, x):
+        return self.turned(x.permute(0, 2, 1, 3)).permute(0, 2, 1, 3) + self.upright(x)
+"""
+
+
+def test_code_that_gets_turned_and_upright_tensors_keeps_the_order_of_the_source() -> None:
+    made = migrated(TURNED, "2x5x8x6")
+    assert made.status == 0, made.verification.reason
+    assert "ops.transpose(self.conv(ops.transpose(both, (0, 2, 3, 1))), (0, 3, 1, 2))" in made.code
+
+
+PARTIAL = """class Net(nn.Module):
+    def __init__(self, norm=nn.LayerNorm):
+        super().__init__()
+        self.fc = nn.Linear(6, 8)
+        self.norm = norm(8)
+
+    def forward(self, x):
+        return self.norm(self.fc(x))
+"""
+
+
+def test_the_call_may_need_more_than_the_file() -> None:
+    head = "from functools import partial\n" + HEAD
+    made = migrated(PARTIAL, "2x6", head=head, call="Net(norm=partial(nn.LayerNorm, eps=0.01))")
+    assert made.status == 0, made.verification.reason
+
+
+DERIVED = '''class Swish(torch.autograd.Function):
+    """x * sigmoid(x)"""
+
+    @staticmethod
+    def forward(ctx, x):
+        result = x * torch.sigmoid(x)
+        ctx.save_for_backward(x)
+        return result
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x = ctx.saved_tensors[0]
+        s = torch.sigmoid(x)
+        return gradient * (s * (1 + x * (1 - s)))
+
+
+swish = Swish.apply
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x):
+        return swish(Swish.apply(self.conv(x)).mean((2, 3)))
+'''
+
+
+def test_functions_with_a_derivative_of_their_own() -> None:
+    made = migrated(DERIVED, "2x3x6x8")
+    assert made.status == 0, made.verification.reason
+    assert "def apply(x):\n        result = x * ops.sigmoid(x)\n        return result\n" in made.code
+    assert "backward" not in made.code and "transpose" not in made.code
+    wrong = migrated(DERIVED.replace("return gradient * (", "return 2 * gradient * ("), "2x3x6x8")
+    assert wrong.verification.status == "mismatch"
+    assert "gradient" in wrong.verification.reason
+
+
+SAME_PADDING = """class SameConv(nn.Conv2d):
+    def __init__(self, in_channels, out_channels, kernel_size, size, **kwargs):
+        super().__init__(in_channels, out_channels, kernel_size, **kwargs)
+        kh, kw = self.weight.size()[-2:]
+        high = max((math.ceil(size / self.stride[0]) - 1) * self.stride[0] + kh - size, 0)
+        wide = max((math.ceil(size / self.stride[1]) - 1) * self.stride[1] + kw - size, 0)
+        self.channels = self.weight.shape[0]
+        self.pad = nn.ZeroPad2d((wide // 2, wide - wide // 2, high // 2, high - high // 2))
+
+    def forward(self, x):
+        return F.conv2d(self.pad(x), self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = SameConv(3, 4, 3, 8, stride=2)
+        self.conv2 = SameConv(4, 4, 3, 4, groups=4)
+
+    def forward(self, x):
+        return self.conv2(self.conv1(x))
+"""
+
+
+def test_sizes_of_kernels_are_known_before_the_first_call() -> None:
+    made = migrated(SAME_PADDING, "2x3x8x8", head="import math\n" + HEAD)
+    assert made.status == 0, made.verification.reason
+    assert "kh, kw = self.kernel_size\n" in made.code
+    assert "self.channels = self.filters\n" in made.code

@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from netferry.frameworks import FUNCTIONS_ARE_LAYERS
+from netferry.frameworks import FUNCTIONS_ARE_LAYERS, catalog
 from netferry.ops import registry
 from netferry.ops.core import REQUIRED, Case, Ints, OpDef, Spelling
 from netferry.ops.lowering import choose, lower_expression
-from netferry.pivot.nodes import Op, constant, is_literal, literal
+from netferry.pivot.facts import Event, Site, Tensor
+from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 from netferry.weights.rearrange import Spec, from_framework, to_framework
 from tests.ops.backends import BACKEND, Array, backend, flat, is_float
 
@@ -195,6 +196,7 @@ class Layer:
 
     def __init__(self, trial: Trial) -> None:
         self.framework = backend(trial.framework)
+        self.op, self.writing = trial.op.name, catalog.get(trial.framework).writing()
         source = node(trial.op, trial.case, layer=True)
         lowered: list[Op] = []
         expression = lower_expression(source, trial.framework, lowered)
@@ -219,6 +221,17 @@ class Layer:
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         """Call by position up to the first operand that is left out, by keyword after it."""
+        operands = {
+            name: constant(value) if isinstance(value, bool) else ast.Name(name, ast.Load())
+            for name, value in values.items()
+        }
+        seen = {
+            name: Tensor(0, value.shape, str(value.dtype)) for name, value in values.items() if hasattr(value, "shape")
+        }
+        site = Site("", 0, 0, 0, [Event(0, 0, "", kwargs=seen)])
+        written = self.writing.layer_call(LayerCall(self.op, ast.Name("layer", ast.Load()), operands, site))
+        if isinstance(written, ast.Call):
+            return evaluate(written, self.framework.names, {**values, "layer": self.object})
         given = [(name, operand in values) for name, operand in self.names.items()]
         leading = next((i for i, (_, known) in enumerate(given) if not known), len(given))
         args = [values[self.names[name]] for name, _ in given[:leading]]

@@ -137,3 +137,9 @@ def test_simplified_steps_do_the_same(first, second):
     short = simplified(steps, array.shape)
     np.testing.assert_array_equal(run(short, array), run(steps, array))
     assert len(short) <= 3
+
+
+def test_an_axis_may_run_backwards():
+    array = np.arange(24).reshape(2, 3, 4)
+    steps = between(Layout.parse("~K1 I O"), Layout.parse("I O K1"), array.shape)
+    np.testing.assert_array_equal(run(steps, array), array[::-1].transpose(1, 2, 0))

@@ -24,17 +24,17 @@ class CnnRnn(nn.Module):
 
     def __init__(self, filters=32, units=48, num_classes=6):
         super().__init__()
-        self.conv_branch1 = ConvBranch(filters, 3)
-        self.conv_branch2 = ConvBranch(filters, 7)
-        self.gru = nn.GRU(2 * filters, units, batch_first=True)
+        self.short = ConvBranch(filters, 3)
+        self.long = ConvBranch(filters, 7)
+        self.state_gru = nn.GRU(2 * filters, units, batch_first=True)
         self.scores = nn.Linear(units, num_classes)
 
     def forward(self, signals):
-        short = self.conv_branch1(signals)
-        long = self.conv_branch2(signals)
+        short = self.short(signals)
+        long = self.long(signals)
         features = torch.cat([short, long], dim=1)
         features = F.max_pool1d(features, 2)
         # the state after the last step
-        state = self.gru(features.permute(0, 2, 1))[0][:, -1]
+        state = self.state_gru(features.permute(0, 2, 1))[0][:, -1]
         scores = self.scores(state)
         return scores

@@ -28,6 +28,16 @@ FUNCTIONS_ARE_LAYERS = frozenset({"flax"})
 @functools.cache
 def legalisations(framework: str) -> Mapping[str, Legalisation]:
     """Op name -> rewrite into what ``framework`` can spell, from the ``legalise*`` modules of its package."""
+    return _tables(framework, "LEGALISATIONS")
+
+
+@functools.cache
+def references(framework: str) -> Mapping[str, Legalisation]:
+    """Op name -> the layer whose class is handed around in its place; the op given has what its places say."""
+    return _tables(framework, "REFERENCES")
+
+
+def _tables(framework: str, attribute: str) -> Mapping[str, Legalisation]:
     name = f"{__name__}.{_PACKAGES.get(framework, framework)}"
     found: dict[str, Legalisation] = {}
     if importlib.util.find_spec(name) is None:
@@ -35,7 +45,7 @@ def legalisations(framework: str) -> Mapping[str, Legalisation]:
     package = importlib.import_module(name)
     for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__)):
         if module.startswith("legalise"):
-            table = importlib.import_module(f"{name}.{module}").LEGALISATIONS
+            table = getattr(importlib.import_module(f"{name}.{module}"), attribute, {})
             if twice := found.keys() & table.keys():
                 raise ValueError(f"{framework} legalises {', '.join(sorted(twice))} twice")
             found.update(table)

@@ -137,6 +137,9 @@ class Runtime(Protocol):
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether it computes partly in fewer bits than float64, as far as that can be seen."""
 
+    def compilation(self, network: Any) -> list[str]:
+        """What a user must know of how the calls made so far were compiled, where the framework compiles networks."""
+
     def submodule_calls(self, network: Any, arguments: Arguments) -> list[Call]:
         """The calls of all submodules in eval mode, in the order in which they return."""
 

@@ -81,3 +81,25 @@ def linear(node: Op, framework: str) -> ast.expr:
     """The bias is added behind the product."""
     bias = node.operand("bias")
     return node if bias is None else plus(node, bias)
+
+
+def held_word(node: Op) -> Op:
+    """``"same" if padding == "same" else 0``: the variable itself, which holds a word that targets know too."""
+    match node.attribute("padding"):
+        case ast.IfExp(
+            test=ast.Compare(left=ast.Name() as held, ops=[ast.Eq()], comparators=[ast.Constant(value="same")]),
+            body=ast.Constant(value="same"),
+            orelse=ast.Constant(value=0 | "valid"),
+        ):
+            return node.replace(attributes={"padding": held})
+    return node
+
+
+def as_grouped(node: Op, n: int) -> Op:
+    """A depthwise convolution as one in as many groups as channels."""
+    channels = node.attribute("in_channels")
+    if channels is None:
+        return node
+    multiplier = node.attribute("multiplier")
+    outputs = channels if multiplier is None else ast.BinOp(channels, ast.Mult(), multiplier)
+    return node.replace(f"conv{n}d", attributes={"out_channels": outputs, "groups": channels, "multiplier": None})

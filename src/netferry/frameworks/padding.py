@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from netferry.frameworks.arguments import known, observed
+from netferry.frameworks.arguments import each, known, numbers, observed
 from netferry.frameworks.shapes import rank_of
 from netferry.ops.lowering import is_simple
 from netferry.pivot.nodes import Op, constant, is_literal, literal
@@ -25,6 +25,27 @@ def pairs(items: list[ast.expr]) -> list[ast.expr]:
     """Pairs in the order of the axes; a pair of equal literals stays a pair."""
     found: list[ast.expr] = [ast.Tuple(items[i : i + 2], ast.Load()) for i in range(0, len(items), 2)]
     return found[::-1]
+
+
+def sides(node: Op, name: str, n: int) -> list[ast.expr] | None:
+    """A pair for each of ``n`` spatial axes, of a number, a number per axis or a pair per axis; None where it is computed."""
+    given = node.attribute(name)
+    if n == 1 and isinstance(given, ast.Tuple | ast.List) and len(given.elts) == 2:
+        return [ast.Tuple(given.elts, ast.Load())]
+    if isinstance(given, ast.Tuple | ast.List | ast.Constant):
+        return [_pair(item) for item in each(given, n)]
+    if given is None or any(isinstance(part, list | tuple) for value in observed(node, name) for part in _parts(value)):
+        return None
+    found = numbers(node, name, n)
+    return None if found is None else [_pair(item) for item in found]
+
+
+def _parts(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _pair(item: ast.expr) -> ast.expr:
+    return ast.Tuple(item.elts if isinstance(item, ast.Tuple | ast.List) else [item, item], ast.Load())
 
 
 def crops(items: list[ast.expr], seen: list[object]) -> bool:

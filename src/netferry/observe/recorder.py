@@ -6,7 +6,7 @@ import functools
 import operator
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -114,6 +114,8 @@ class Recording:
     """Number of a call of a function that another returned -> the number of the call that returned it."""
     labels: dict[int, Any] = field(default_factory=dict)
     """Node that makes a layer -> the expression of the name that the source gives it."""
+    starts: dict[int, Any] = field(default_factory=dict)
+    """Node that makes a layer -> how its parameters start, by their names, where the source says so."""
     executed: set[int] = field(default_factory=set)
     inputs: list[Tensor] = field(default_factory=list)
     inner: list[Tensor] = field(default_factory=list)
@@ -151,12 +153,14 @@ class Recorder:
         """A call begins: ``function`` is about to get its arguments."""
         if self.active:
             self._calls += 1
-            self._stack.append(_Frame(node, function, self._calls, id(sys._getframe(1))))
+            self._stack.append(_Frame(node, function, self._calls, _body(sys._getframe(1))))
         return function
 
     def argument(self, node: int, value: Any) -> Any:
         """A positional argument."""
         if self.active:
+            if self._stack[-1].function is sum and isinstance(value, Iterator):
+                value = list(value)  # What it adds is looked at once it has.
             self._stack[-1].args.append(value)
             self._display(node, value)
         return value
@@ -237,6 +241,8 @@ class Recorder:
         path = self.probe.path(frame.function)
         if path is None:
             self._numbers(frame, value)
+            if frame.function is sum and self._is_tensor(value):
+                self.event(frame.node, "operator.sum", (list(frame.args[0]),), {}, value)
             return
         receiver = getattr(frame.function, "__self__", None)
         args, kwargs = tuple(frame.args), frame.kwargs
@@ -346,7 +352,7 @@ class Recorder:
     def _place(self, node: int, depth: int = 2) -> None:
         """Remember the calls within which a number was read or computed."""
         if len(kept := self.recording.within.setdefault(node, [])) < _LIMIT:
-            here = Link(node, 0, id(sys._getframe(depth)))
+            here = Link(node, 0, _body(sys._getframe(depth)))
             kept.append((*map(self._link, self._stack), here))
 
     def binary(self, node: int, name: str, left: Any, right: Any) -> Any:
@@ -438,6 +444,11 @@ class Recorder:
             # Alive for the whole run: an identity must not be given twice.
             self._alive.append(value)
         return known
+
+
+def _body(frame: types.FrameType) -> int:
+    """What stands for a run of a body; the identity of a frame alone may be that of one that has ended."""
+    return hash((id(frame), id(frame.f_code)))
 
 
 def _unwrapped(function: Any) -> Any:

@@ -135,7 +135,12 @@ register(
                 template("{x}"),
                 tensorflow("identity", "input, name=None", maps={"input": "x"}, write=False),
             ],
-            "keras": [keras_layer("keras", "Identity"), template("{x}"), keras("copy", "x", write=False)],
+            "keras": [
+                keras_layer("keras", "Identity"),
+                template("{x}"),
+                keras("copy", "x", write=False),
+                Spelling("keras.activations.linear", "x", write=False),
+            ],
         },
         cases=[Case({"x": (2, 3)})],
     )

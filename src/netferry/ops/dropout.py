@@ -84,6 +84,21 @@ def _flax_calls(dims: str) -> list[Spelling]:
     ]
 
 
+def _flax_samples() -> list[Spelling]:
+    """NNX's layer, which drops a sample as a whole where all axes but the batch's share what they draw."""
+    return [
+        template(
+            f"flax.nnx.Dropout({{rate}}, broadcast_dims={tuple(range(1, rank))}, rngs=rngs)",
+            layer=True,
+            call="inputs",
+            maps={"inputs": "x"},
+            silent=(*_BY_MODE, "noise_shape"),
+            when={"noise_shape": (None, *[1] * (rank - 1))},
+        )
+        for rank in (2, 3, 4, 5)
+    ]
+
+
 def _in_keras(package: str, name: str, signature: str, *ignored: str) -> list[Spelling]:
     return [keras_layer(package, name, signature, ignore=(*ignored, "seed"), silent=_BY_MODE)]
 
@@ -121,6 +136,7 @@ register(
             **{framework: [*_LAYERS[framework], *_calls(framework), *_READ[framework]] for framework in _CALLS},
             "flax": [
                 nnx_layer("Dropout", "rate, *, broadcast_dims=()", fixed={"broadcast_dims": ()}, silent=_BY_MODE),
+                *_flax_samples(),
                 *_flax_calls(""),
             ],
         },

@@ -46,7 +46,8 @@ def _rearrange(x: Any, pattern: str, sizes: Mapping[str, int] | None = None, red
 
 def _read(path: str, signature: str, maps: Mapping[str, str], **options: Any) -> dict[str, list[Spelling]]:
     """einops works on tensors of every framework; generated code never needs it."""
-    return {"torch": [Spelling(path, signature, maps={**maps, "tensor": "x"}, write=False, **options)]}
+    made = Spelling(path, signature, maps={**maps, "tensor": "x"}, write=False, **options)
+    return {"torch": [made], "flax": [made]}
 
 
 def _layer(name: str, signature: str, maps: Mapping[str, str]) -> Spelling:
@@ -81,7 +82,8 @@ register(
             "torch": [
                 *_read("einops.rearrange", "tensor, pattern, **axes_lengths", _SIZES)["torch"],
                 _layer("Rearrange", "pattern, **axes_lengths", _SIZES),
-            ]
+            ],
+            "flax": _read("einops.rearrange", "tensor, pattern, **axes_lengths", _SIZES)["flax"],
         },
         cases=[
             _case((2, 3, 4, 5), "b c h w -> b h w c"),
@@ -109,7 +111,8 @@ register(
             "torch": [
                 *_read("einops.reduce", "tensor, pattern, reduction, **axes_lengths", _SIZES)["torch"],
                 _layer("Reduce", "pattern, reduction, **axes_lengths", _SIZES),
-            ]
+            ],
+            "flax": _read("einops.reduce", "tensor, pattern, reduction, **axes_lengths", _SIZES)["flax"],
         },
         cases=[
             _case((2, 3, 4), "b n d -> b d", reduction="mean"),
@@ -142,7 +145,7 @@ register(
         "x1, x2=None, x3=None, x4=None, *, pattern",
         "Einstein's summation by a pattern of axis names.",
         layout="einsum",
-        spellings={"torch": [_einsum(count) for count in range(1, 5)]},
+        spellings={name: [_einsum(count) for count in range(1, 5)] for name in ("torch", "flax")},
     )
 )
 

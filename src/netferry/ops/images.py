@@ -104,6 +104,20 @@ def space_to_depth(x, block_size):
     x = x.reshape(b, c, h // block_size, block_size, w // block_size, block_size)
     return x.permute(0, 3, 5, 1, 2, 4).reshape(b, -1, h // block_size, w // block_size)
 '''
+_FLAX_SPREAD = '''
+def depth_to_space(x, block_size):
+    """Spread blocks of channels over space: channel (i * block_size + j) * channels + k goes to row i, column j."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, block_size, block_size, -1).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h * block_size, w * block_size, -1)
+'''
+_FLAX_GATHER = '''
+def space_to_depth(x, block_size):
+    """Gather blocks of places into channels: row i, column j goes to channel (i * block_size + j) * channels + k."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // block_size, block_size, w // block_size, block_size, c).transpose(0, 1, 3, 2, 4, 5)
+    return x.reshape(b, h // block_size, w // block_size, -1)
+'''
 
 
 def _spread(x: Array, *, block_size: int) -> Array:
@@ -118,11 +132,11 @@ def _gather(x: Array, *, block_size: int) -> Array:
     return parts.reshape(b, c * block_size**2, h // block_size, w // block_size)
 
 
-for _name, _code, _reference, _shape, _doc in (
-    ("depth_to_space", _SPREAD, _spread, (2, 12, 3, 5), "Spreads blocks of channels over space."),
-    ("space_to_depth", _GATHER, _gather, (2, 3, 4, 6), "Gathers blocks of places into channels."),
+for _name, _code, _flax_code, _reference, _shape, _doc in (
+    ("depth_to_space", _SPREAD, _FLAX_SPREAD, _spread, (2, 12, 3, 5), "Spreads blocks of channels over space."),
+    ("space_to_depth", _GATHER, _FLAX_GATHER, _gather, (2, 3, 4, 6), "Gathers blocks of places into channels."),
 ):
-    register_support(Support(_name, {"torch": _code}))
+    register_support(Support(_name, {"torch": _code, "flax": _flax_code}))
     register(
         OpDef(
             _name,
@@ -132,6 +146,7 @@ for _name, _code, _reference, _shape, _doc in (
             reference=_reference,
             spellings={
                 "torch": [supported(_name, "x, block_size", positional=2)],
+                "flax": [supported(_name, "x, block_size", positional=2)],
                 "tensorflow": [
                     Spelling(
                         f"tf.nn.{_name}", "input, block_size, data_format='NHWC', name=None", maps={"input": "x"},

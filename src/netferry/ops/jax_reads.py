@@ -56,6 +56,10 @@ _function(
 )
 _function("concat", f"{_LAX}concatenate", "operands, dimension", maps={"operands": "xs", "dimension": "axis"})
 _function("concat", f"{_NUMPY}concat", "arrays, /, *, axis=0", maps={"arrays": "xs"})
+_function(
+    "narrow", f"{_LAX}dynamic_slice_in_dim", "operand, start_index, slice_size, axis=0",
+    maps={"operand": "x", "start_index": "start", "slice_size": "length"},
+)  # fmt: skip
 _function("transpose", f"{_LAX}transpose", "operand, permutation", maps={"operand": "x", "permutation": "perm"})
 _function("reshape", f"{_LAX}reshape", "operand, new_sizes", maps={"operand": "x", "new_sizes": "shape"})
 _function("unsqueeze", f"{_LAX}expand_dims", "array, dimensions", maps={"array": "x", "dimensions": "axis"})
@@ -101,3 +105,27 @@ _function(
     ignore=("key", "dtype"),
 )  # fmt: skip
 _function("randperm", "jax.random.permutation", "key, x", maps={"x": "n"}, ignore=("key",))
+
+# -- NumPy's names whose ops others write in several calls -------------------------------------------------------------
+_SPREAD = "a, axis=None, dtype=None, out=None, ddof=0, keepdims=False"
+for _name in ("var", "std"):
+    _function(
+        f"reduce_{_name}", f"{_NUMPY}{_name}", _SPREAD, maps={"a": "x", "axis": "axes", "ddof": "correction"},
+        ignore=("dtype", "out"),
+    )  # fmt: skip
+_function(
+    "vector_norm", f"{_NUMPY}linalg.norm", "x, ord=2, axis=None, keepdims=False", maps={"axis": "axes"},
+)  # fmt: skip
+_function("vstack", f"{_NUMPY}vstack", "tup, dtype=None", maps={"tup": "xs"}, ignore=("dtype",))
+_function("hstack", f"{_NUMPY}hstack", "tup, dtype=None", maps={"tup": "xs"}, ignore=("dtype",))
+_function("real", f"{_NUMPY}real", "val", maps={"val": "x"})
+_function("shape", f"{_NUMPY}shape", "a", maps={"a": "x"})
+_function("hardtanh", "jax.nn.hard_tanh", "x")
+_function("squeeze", f"{_LAX}squeeze", "array, dimensions", maps={"array": "x", "dimensions": "axis"})
+_function("flip", f"{_LAX}rev", "operand, dimensions", maps={"operand": "x", "dimensions": "axes"})
+_function("cumsum", f"{_LAX}cumsum", "operand, axis=0, reverse=False", maps={"operand": "x"}, fixed={"reverse": False})
+_function("clip", f"{_LAX}clamp", "min, x, max")
+_function("cast", f"{_LAX}convert_element_type", "operand, new_dtype", maps={"operand": "x", "new_dtype": "dtype"})
+_function("matmul", f"{_LAX}batch_matmul", "lhs, rhs", maps={"lhs": "x", "rhs": "other"})
+_function("matmul", f"{_LAX}dot", "lhs, rhs", maps={"lhs": "x", "rhs": "other"})
+_function("pow", f"{_LAX}integer_pow", "x, y", maps={"y": "exponent"})

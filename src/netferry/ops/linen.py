@@ -7,7 +7,7 @@ from typing import Any
 from netferry.ops.conv import FLAX_PADDING
 from netferry.ops.core import Conversion, Signature, Spelling, complement
 from netferry.ops.forms import parameters
-from netferry.ops.jax_forms import UNUSED
+from netferry.ops.jax_forms import UNUSED, nnx_layer
 from netferry.ops.registry import extend
 
 _ATTENTION = {
@@ -46,6 +46,33 @@ for _n in (1, 2, 3):
         fixed={"input_dilation": 1}, kinds={"kernel_size": f"axes{_n}"},
         params={"kernel": f"weight: {_axes} I O", "bias": "bias: O"},
     )  # fmt: skip
+_TRANSPOSED_PADDING = Conversion("padding", "dict(SAME='same', VALID=0).get({}, {})")
+for _n in (1, 2, 3):
+    _spatial = [f"K{i + 1}" for i in range(_n)]
+    _turned = {False: f"{' '.join(f'~{a}' for a in _spatial)} I O", True: f"{' '.join(_spatial)} O I"}
+    for _is_turned, _kernel in _turned.items():
+        _options: dict[str, Any] = {
+            "fixed": {"transpose_kernel": _is_turned}, "kinds": {"kernel_size": f"axes{_n}"},
+            "params": {"kernel": f"weight: {_kernel}", "bias": "bias: O"}, "implies": {"output_padding": None},
+        }  # fmt: skip
+        _names: dict[str, Conversion | str] = {
+            "strides": "stride",
+            "kernel_dilation": "dilation",
+            "padding": _TRANSPOSED_PADDING,
+        }
+        _rest = "kernel_size, strides=1, padding='SAME', kernel_dilation=1, use_bias=True, mask=None"
+        _layer(
+            f"conv_transpose{_n}d", "ConvTranspose", f"features, {_rest}, transpose_kernel=False",
+            maps={"features": "out_channels", **_names}, **_options, ignore=("mask",),
+        )  # fmt: skip
+        extend(
+            f"conv_transpose{_n}d", "flax",
+            nnx_layer(
+                "ConvTranspose", f"in_features, out_features, {_rest.replace('strides=1,', 'strides=1, *,')}, transpose_kernel=False",
+                maps={"in_features": "in_channels", "out_features": "out_channels", **_names}, ignore=("mask",),
+                write=False, **_options,
+            ),
+        )  # fmt: skip
 _OWN = {"scale": "weight: C", "bias": "bias: C"}
 _layer(
     "batch_norm", "BatchNorm",

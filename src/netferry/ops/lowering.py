@@ -177,6 +177,14 @@ def shortest(function: ast.Lambda) -> ast.expr:
     return ast.Call(dotted("functools.partial"), [call.func], call.keywords) if call.keywords else call.func
 
 
+def _spread(value: ast.expr) -> list[ast.expr]:
+    """What is given for ``*sizes``: the elements of a list, or a number alone."""
+    if isinstance(value, ast.Tuple | ast.List):
+        return value.elts
+    is_number = is_literal(value) and isinstance(literal(value), int)
+    return [value if is_number else ast.Starred(value, ast.Load())]
+
+
 def arguments(
     op: OpDef,
     spelling: Spelling,
@@ -209,7 +217,7 @@ def arguments(
             by_position = by_position and parameter.variadic
             continue
         if parameter.variadic:
-            args.extend(value.elts if isinstance(value, ast.Tuple | ast.List) else [ast.Starred(value, ast.Load())])
+            args.extend(_spread(value))
             listed = value
             continue
         positional = (is_operand or index < spelling.positional) and not parameter.keyword_only

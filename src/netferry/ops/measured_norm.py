@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
+from netferry.ops.jax_forms import nnx_support
 from netferry.ops.layer_forms import keras_layer, on_keras, support_layer
 from netferry.ops.registry import register, register_support
 
@@ -33,7 +34,18 @@ class Normalization(torch.nn.Module):
     def forward(self, x):
         shape = (-1, *[1] * (x.ndim - 2))
         return (x - self.mean.view(shape)) / self.variance.sqrt().clamp(min=1e-7).view(shape)
-'''
+''',
+            "flax": '''
+class Normalization(flax.nnx.Module):
+    """Shifts and scales channels by a mean and variance that stay as they were measured before training."""
+
+    def __init__(self, num_features, *, rngs):
+        self.mean = flax.nnx.BatchStat(jax.numpy.zeros(num_features))
+        self.variance = flax.nnx.BatchStat(jax.numpy.ones(num_features))
+
+    def __call__(self, x):
+        return (x - self.mean[...]) / jax.numpy.maximum(jax.numpy.sqrt(self.variance[...]), 1e-7)
+''',
         },
     )
 )
@@ -78,6 +90,9 @@ register(
                 )
             ],
             **on_keras(_adapted),
+            "flax": [
+                nnx_support("Normalization", "num_features", params={"mean": "mean: C", "variance": "var: C"}),
+            ],
         },
         cases=[
             Case({"x": (3, 4, 5, 2)}, {"num_features": 4}, skip=_NOT_FINAL),
@@ -102,7 +117,18 @@ class Standardize(torch.nn.Module):
     def forward(self, x):
         shape = (-1,) + (1,) * (x.ndim - 2)
         return (x - self.mean.view(shape)) / self.std.view(shape)
-'''
+''',
+            "flax": '''
+class Standardize(flax.nnx.Module):
+    """Subtracts the means of channels and divides by their standard deviations."""
+
+    def __init__(self, mean, variance):
+        self.mean, self.variance = tuple(mean), tuple(variance)
+
+    def __call__(self, x):
+        mean, variance = jax.numpy.array(self.mean, x.dtype), jax.numpy.array(self.variance, x.dtype)
+        return (x - mean) / jax.numpy.sqrt(variance)
+''',
         },
     )
 )
@@ -121,6 +147,7 @@ register(
         reference=_by_given,
         spellings={
             "torch": [support_layer("Standardize", "mean, variance", positional=2)],
+            "flax": [support_layer("Standardize", "mean, variance", positional=2)],
             **on_keras(
                 lambda package: [
                     keras_layer(

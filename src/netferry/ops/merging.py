@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling, Support
-from netferry.ops.forms import template
+from netferry.ops.forms import supported, template
 from netferry.ops.layer_forms import keras_layer, on_keras, support_layer
 from netferry.ops.registry import register, register_support
 
@@ -114,6 +114,52 @@ register(
             "flax": [template("{x} * {scale}", when={"offset": 0.0}), template("{x} * {scale} + {offset}")],
         },
         cases=[Case({"x": (2, 3)}, {"scale": 0.5}), Case({"x": (2, 3)}, {"scale": 0.5, "offset": -1.0})],
+    )
+)
+register_support(Support("rescale_channels", {"torch": '''
+def rescale_channels(x, scale, offset=0.0):
+    """Multiply each channel by a factor of its own and add an offset."""
+    shape = (-1,) + (1,) * (x.ndim - 2)
+    return x * x.new_tensor(scale).view(shape) + x.new_tensor(offset).view(shape)
+'''}))  # fmt: skip
+register_support(Support("ChannelRescaling", {"torch": '''
+class ChannelRescaling(torch.nn.Module):
+    """Multiplies each channel by a factor of its own and adds an offset."""
+
+    def __init__(self, scale, offset=0.0):
+        super().__init__()
+        self.scale = scale
+        self.offset = offset
+
+    def forward(self, x):
+        return rescale_channels(x, self.scale, self.offset)
+'''}, ("rescale_channels",)))  # fmt: skip
+
+
+def _each_channel(x: Array, scale: Any, offset: Any = 0.0) -> Array:
+    factors, added = (np.reshape(v, (-1, *[1] * (x.ndim - 2))) for v in (scale, offset))
+    found: Array = x * factors + added
+    return found
+
+
+register(
+    OpDef(
+        "channel_rescaling",
+        "x, *, scale, offset=0.0",
+        "Multiplies each channel by a factor of its own and adds an offset.",
+        layout="channels",
+        reference=_each_channel,
+        spellings={
+            "torch": [
+                support_layer("ChannelRescaling", "scale, offset=0.0", positional=2),
+                supported("rescale_channels", "x, scale, offset=0.0", positional=3),
+            ],
+            "flax": [
+                template("{x} * jax.numpy.array({scale})", when={"offset": 0.0}),
+                template("{x} * jax.numpy.array({scale}) + jax.numpy.array({offset})"),
+            ],
+        },
+        cases=[Case({"x": (2, 3, 4)}, {"scale": [0.5, 2.0, 1.5], "offset": [1.0, 0.0, -0.5]})],
     )
 )
 register_support(

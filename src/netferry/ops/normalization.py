@@ -85,11 +85,21 @@ def _batch_layers(package: str) -> list[Spelling]:
 _FLAX_SWITCHES = {"use_scale": "affine"}
 FLAX_OWN = {"scale": "weight: C", "bias": "bias: C"}
 """The parameters of NNX's normalisations."""
+_FLAX_STATISTICS = {"mean": "running_mean: C", "var": "running_var: C"}
+_FLAX_GIVEN = "num_features, *, momentum=0.99, epsilon=1e-05, use_bias=True, use_scale=True"
 _FLAX_BATCH = nnx_layer(
     "BatchNorm",
-    "num_features, *, momentum=0.99, epsilon=1e-05, use_bias=True, use_scale=True",
+    _FLAX_GIVEN,
     maps={"momentum": complement("momentum"), **_FLAX_SWITCHES, "x": "x"},
-    params={**FLAX_OWN, "mean": "running_mean: C", "var": "running_var: C"},
+    params={**FLAX_OWN, **_FLAX_STATISTICS},
+    call="x",
+)
+_FLAX_SHIFTED = nnx_layer(
+    "BatchNorm",
+    _FLAX_GIVEN,
+    maps={"momentum": complement("momentum"), "x": "x"},
+    fixed={"use_scale": False, "use_bias": True},
+    params={"bias": "bias: C", **_FLAX_STATISTICS},
     call="x",
 )
 
@@ -143,7 +153,11 @@ def _register_shifted() -> None:
             reference=_batch_norm,
             params={"bias": "C", "running_mean": "C", "running_var": "C"},
             buffers=("running_mean", "running_var"),
-            spellings={"torch": [_shifted_torch(n) for n in (2, 1, 3)], **on_keras(_shifted_layers)},
+            spellings={
+                "torch": [_shifted_torch(n) for n in (2, 1, 3)],
+                **on_keras(_shifted_layers),
+                "flax": [_FLAX_SHIFTED],
+            },
             cases=[
                 Case({"x": (3, 4, 5, 2)}, {"num_features": 4, "dimensions": 2, "epsilon": 1e-3}),
                 Case({"x": (3, 4)}, {"num_features": 4, "dimensions": 1, "momentum": 0.3}),

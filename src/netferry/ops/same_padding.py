@@ -95,6 +95,52 @@ def _register_same(n: int, prefix: str, size: str) -> None:
     )
 
 
+def _register_auto(n: int) -> None:
+    """The class that stands for convolutions of both kinds where code hands it around."""
+    name = f"AutoPadConv{n}d"
+    code = f'''
+class {name}(torch.nn.Conv{n}d):
+    """A convolution that takes ``padding="same"`` with strides too, for ``ceil(size / stride)`` results."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, **options):
+        super().__init__(in_channels, out_channels, kernel_size, stride, 0 if padding == "same" else padding, **options)
+        self.same = padding == "same"
+
+    def forward(self, x):
+        if self.same:
+            x = torch.nn.functional.pad(x, same_padding(x, self.kernel_size, self.stride, self.dilation))
+        return super().forward(x)
+'''
+    register_support(Support(name, {"torch": code}, ("same_padding",)))
+    spelling = Spelling(
+        name,
+        "in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True",
+        maps={"bias": "use_bias"}, call="x", params={"weight": f"weight: O I {kernel_axes(n)}", "bias": "bias: O"},
+        support=name, layer=True, read=False, positional=3,
+    )  # fmt: skip
+    base = {"in_channels": 4, "out_channels": 6}
+    register(
+        OpDef(
+            f"auto_pad_conv{n}d",
+            "x, *, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, use_bias=True",
+            f"Convolution over {n} spatial dimensions whose padding may be ``same`` with strides.",
+            layout="channels",
+            reference=_auto,
+            params={"weight": f"O I {kernel_axes(n)}", "bias": "O"},
+            optional={"bias": "use_bias"},
+            spellings={"torch": [spelling]},
+            cases=[
+                Case({"x": (2, 4, 9, 8, 7)[: n + 2]}, base | {"kernel_size": 3, "stride": 2, "padding": "same"}),
+                Case({"x": (2, 4, 9, 8, 7)[: n + 2]}, base | {"kernel_size": 3, "padding": 1, "use_bias": False}),
+            ],
+        )
+    )
+
+
+def _auto(x: Array, *, padding: Any = 0, **options: Any) -> Array:
+    return _conv(x, **options) if padding == "same" else conv_reference(x, padding=padding, **options)
+
+
 register_support(Support("CausalConv1d", {"torch": '''
 class CausalConv1d(torch.nn.Conv1d):
     """A convolution over sequences in which no result depends on later steps."""
@@ -171,9 +217,18 @@ class AvgPool{n}dSame(torch.nn.AvgPool{n}d):
 '''
 _CALL = '''
 def same_{kind}_pool{n}d(x, kernel_size, stride=None):
-    """{title} pooling whose result has ``ceil(size / stride)`` places along every axis."""
-    return {title}Pool{n}dSame(kernel_size, stride)(x)
+    """{title} pooling whose result has ``ceil(size / stride)`` places along every axis{note}."""
+    kernel, stride = (v if isinstance(v, tuple) else (v,) * {n} for v in (kernel_size, stride or kernel_size))
+    pads = same_padding(x, kernel, stride, (1,) * {n})
+    return {value}
 '''
+_VALUES = {
+    "max": "torch.nn.functional.max_pool{n}d(torch.nn.functional.pad(x, pads, value=-math.inf), kernel, stride)",
+    "avg": (
+        "torch.nn.functional.avg_pool{n}d(torch.nn.functional.pad(x, pads), kernel, stride) / "
+        "torch.nn.functional.avg_pool{n}d(torch.nn.functional.pad(torch.ones_like(x[:1, :1]), pads), kernel, stride)"
+    ),
+}
 
 
 def _pool(kind: str) -> Any:
@@ -194,9 +249,11 @@ def _register_pool(n: int, kind: str, title: str, text: str) -> None:
     name = f"{title}Pool{n}dSame"
     register_support(Support(name, {"torch": text.format(n=n)}, ("same_padding",)))
     call = f"same_{kind}_pool{n}d"
-    register_support(Support(call, {"torch": _CALL.format(n=n, kind=kind, title=title)}, (name,)))
+    note = "; padding does not count" if kind == "avg" else ""
+    function = _CALL.format(n=n, kind=kind, title=title, note=note, value=_VALUES[kind].format(n=n))
+    register_support(Support(call, {"torch": function}, ("same_padding",)))
     layer = Spelling(name, "kernel_size, stride=None", call="x", support=name, layer=True, read=False, positional=2)
-    function = Spelling(call, "x, kernel_size, stride=None", support=call, read=False, positional=3)
+    called = Spelling(call, "x, kernel_size, stride=None", support=call, read=False, positional=3)
     register(
         OpDef(
             f"same_{kind}_pool{n}d",
@@ -204,7 +261,7 @@ def _register_pool(n: int, kind: str, title: str, text: str) -> None:
             f"{title} pooling with as many results as strides begin in the input; padding does not count.",
             layout="channels",
             reference=_pool(kind),
-            spellings={"torch": [layer, function]},
+            spellings={"torch": [layer, called]},
             cases=[
                 Case({"x": (2, 3, 9, 8, 7)[: n + 2]}, {"kernel_size": 3, "stride": 2}),
                 Case({"x": (2, 3, 9, 8, 7)[: n + 2]}, {"kernel_size": (2, 3, 2)[:n]}),
@@ -215,5 +272,6 @@ def _register_pool(n: int, kind: str, title: str, text: str) -> None:
 
 for _n in (1, 2, 3):
     _register_conv(_n)
+    _register_auto(_n)
     _register_pool(_n, "max", "Max", _MAX)
     _register_pool(_n, "avg", "Avg", _MEAN)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.conv import conv_reference, kernel_axes, ones
+from netferry.ops.conv import FLAX_PADDING, conv_reference, kernel_axes, ones
 from netferry.ops.core import Case, Conversion, OpDef, Spelling, Support
+from netferry.ops.jax_forms import nnx_support
 from netferry.ops.layer_forms import keras_layer, on_keras
 from netferry.ops.registry import register, register_support
 
@@ -29,6 +30,48 @@ def _reference(n: int) -> Any:
         return conv_reference(x, pointwise.transpose(n + 1, n, *range(n)), bias)
 
     return reference
+
+
+register_support(Support("SeparableConv", {"flax": '''
+class SeparableConv(flax.nnx.Module):
+    """A convolution of every channel by itself, then one of the channels at each place."""
+
+    def __init__(
+        self, in_features, out_features, kernel_size, strides=1, *, padding="SAME", kernel_dilation=1, multiplier=1,
+        use_bias=True, rngs
+    ):
+        depth = in_features * multiplier
+        self.depthwise = flax.nnx.Conv(
+            in_features, depth, kernel_size, strides, padding=padding, kernel_dilation=kernel_dilation,
+            feature_group_count=in_features, use_bias=False, rngs=rngs
+        )
+        self.pointwise = flax.nnx.Conv(depth, out_features, (1,) * len(kernel_size), use_bias=use_bias, rngs=rngs)
+
+    def __call__(self, x):
+        return self.pointwise(self.depthwise(x))
+'''}))  # fmt: skip
+
+
+def _flax(n: int) -> Spelling:
+    axes, single = kernel_axes(n), " ".join("1" for _ in range(n))
+    return nnx_support(
+        "SeparableConv",
+        "in_features, out_features, kernel_size, strides=1, *, padding='SAME', kernel_dilation=1, multiplier=1, use_bias=True",
+        maps={
+            "in_features": "in_channels",
+            "out_features": "out_channels",
+            "strides": "stride",
+            "padding": FLAX_PADDING,
+            "kernel_dilation": "dilation",
+        },
+        params={
+            "depthwise.kernel": f"depthwise: {axes} 1 (I M)",
+            "pointwise.kernel": f"pointwise: {single} Q O",
+            "pointwise.bias": "bias: O",
+        },
+        kinds={"kernel_size": f"axes{n}"},
+        positional=3,
+    )
 
 
 def _register(n: int) -> None:
@@ -106,7 +149,7 @@ class {name}(torch.nn.Module):
             params={"depthwise": f"{axes} I M", "pointwise": f"{single} Q O", "bias": "O"},
             optional={"bias": "use_bias"},
             sizes={"M": "multiplier"},
-            spellings={"torch": [torch], **on_keras(in_keras)},
+            spellings={"torch": [torch], **on_keras(in_keras), "flax": [_flax(n)]},
             cases=[Case({"x": shape}, base), Case({"x": shape}, base | {"padding": "same", "multiplier": 2})],
         )
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from netferry.ops.core import Case, Ints, OpDef, Spelling, Support
+from netferry.ops.core import Case, Conversion, Ints, OpDef, Spelling, Support
 from netferry.ops.forms import keras, supported, template, tensorflow
 from netferry.ops.registry import register, register_support
 
@@ -72,6 +72,7 @@ register(OpDef(
     },
     cases=[Case({"x": (2, 3), "other": (3,)})],
 ))  # fmt: skip
+_AXES = {"axes": Conversion("axes", "{}", "{} if isinstance({}, int) else tuple({})")}
 register(OpDef(
     "moments", "x, *, axes, keepdims=False", "Mean and variance over axes, of all values there are.", layout="reduce",
     reference=lambda x, axes, keepdims=False: (
@@ -79,6 +80,12 @@ register(OpDef(
     ),
     spellings={
         "torch": [template("torch.var_mean({x}, {axes}, correction=0, keepdim={keepdims})[::-1]")],
+        "flax": [
+            template("({x}.mean(axis={axes}), {x}.var(axis={axes}))", when={"keepdims": False}, maps=_AXES),
+            template(
+                "({x}.mean(axis={axes}, keepdims={keepdims}), {x}.var(axis={axes}, keepdims={keepdims}))", maps=_AXES
+            ),
+        ],
         "tensorflow": [
             tensorflow("nn.moments", "x, axes, shift=None, keepdims=False, name=None", fixed={"shift": None}, positional=2)
         ],

@@ -309,7 +309,8 @@ register(
                 torch_method("t", implies={"perm": (1, 0)}, write=False),
                 torch_function("t", implies={"perm": (1, 0)}, write=False),
                 torch_method("permute", "*dims", maps={"dims": "perm"}, when={"perm": lambda perm: perm is not None}),
-                torch_function("permute", "dims", maps={"dims": "perm"}),
+                torch_function("permute", "dims", maps={"dims": "perm"}, when={"perm": lambda perm: perm is not None}),
+                template("{x}.permute(*reversed(range({x}.ndim)))", when={"perm": None}),
                 support_layer("Permute", "*dims", maps={"dims": "perm"}),
             ],
             "tensorflow": [

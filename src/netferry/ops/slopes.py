@@ -53,6 +53,12 @@ register(
                 )
             ],
             **on_keras(_layers),
+            "flax": [
+                template(
+                    "PReLU({num_channels}, init=0.0)", layer=True, call="x", params={"alpha": "weight: C"},
+                    silent=("shared_axes",), support="PReLU",
+                )
+            ],
         },
         cases=[
             Case({"x": (2, 3)}, {"num_channels": 3}),

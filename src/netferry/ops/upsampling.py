@@ -21,6 +21,18 @@ def _repeated(x: Array, *, factor: Any = 2, mode: str = "nearest") -> Array:
     return x
 
 
+def _in_flax(n: int) -> list[Spelling]:
+    """Copies of places, or JAX's own resizing, which asks for the sizes of all axes."""
+    factors = ["{factor}"] if n == 1 else [f"{{factor}}[{axis}]" for axis in range(n)]
+    copies = "".join(f".repeat({factor}, axis={axis})" for axis, factor in enumerate(factors, start=1))
+    sizes = ", ".join(f"{{x}}.shape[{axis}] * {factor}" for axis, factor in enumerate(factors, start=1))
+    shape = f"({{x}}.shape[0], {sizes}, {{x}}.shape[{n + 1}])"
+    return [
+        template(f"{{x}}{copies}", when={"mode": "nearest"}),
+        template(f"jax.image.resize({{x}}, {shape}, {{mode}})", when={"mode": "bilinear"}),
+    ]
+
+
 def _register(n: int) -> None:
     factor = 2 if n == 1 else (2,) * n
     more = ", interpolation='nearest'" if n == 2 else ""
@@ -63,6 +75,7 @@ def _register(n: int) -> None:
                     ),
                 ],
                 **on_keras(spellings),
+                "flax": _in_flax(n),
             },
             cases=[Case({"x": (2, 3, 4, 5, 3)[: n + 2]}, {"factor": 3})],
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from netferry.ops.core import OpDef, Spelling, Support
+from netferry.ops.forms import template
 from netferry.ops.layer_forms import on_keras, support_layer
 from netferry.ops.recurrent import _KINDS, _canonical, _in_keras, _in_torch, _Kind
 from netferry.ops.registry import register, register_support
@@ -157,6 +158,7 @@ register(OpDef(
     "function_layer", "x, *, function", "A function as a layer.", layout="opaque",
     spellings={
         "torch": [support_layer("Lambda", "function", positional=1)],
+        "flax": [template("{function}", layer=True, call="x")],
         **on_keras(lambda package: [
             Spelling(
                 f"{package}.layers.Lambda", "function, output_shape=None, mask=None, arguments=None", call="inputs",

@@ -96,9 +96,12 @@ class _Sizes(Transformer):
         self.tensors = tensors
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        if isinstance(node.ctx, ast.Load) and node.id in self.names:
-            return self.visit(copied(self.names[node.id]))  # type: ignore[no-any-return]
-        return node
+        if not isinstance(node.ctx, ast.Load) or node.id not in self.names:
+            return node
+        made = copied(self.names[node.id])
+        if not hasattr(made, "nf_id") and hasattr(node, "nf_id"):  # One of several: what is known of the name.
+            made.nf_id = node.nf_id
+        return self.visit(made)  # type: ignore[no-any-return]
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, Op) and node.value.name == "shape" and loads(node) & self.tensors:
@@ -166,8 +169,11 @@ def _settle(node: ast.ClassDef, read: set[str]) -> None:
     init = _constructor(node)
     assert init is not None
     names = {a.arg for a in init.args.args} - {"self"}
-    rebound = {n for s in init.body for n in stores(s)}
-    init.body = [_Own(names - rebound).visit(s) for s in init.body]
+    for index, statement in enumerate(init.body):
+        if not isinstance(statement, ast.Assign):  # A plain one binds a name after it has read it.
+            names -= stores(statement)
+        init.body[index] = _Own(names).visit(statement)
+        names -= stores(statement)
     inside = {name for s in node.body for n in walk(s) for name in _reads(n)}
     init.body = [s for s in init.body if _kept(s) is None or _kept(s) in inside | read]
 

@@ -35,9 +35,9 @@ class Namer:
         self.wanted: list[tuple[str, ast.Attribute | None]] = []
         self.places: list[list[ast.Attribute]] = []
 
-    def place(self, layer: ast.expr, label: ast.expr | None) -> int:
-        """Note a layer; its number stands for it until :meth:`settle`."""
-        self.wanted.append((_label(label) or _kind(layer), None))
+    def place(self, layer: ast.expr, label: ast.expr | None, result: str = "") -> int:
+        """Note a layer, and what its result is called; its number stands for it until :meth:`settle`."""
+        self.wanted.append((_label(label) or _after(result, layer) or _kind(layer), None))
         self.places.append([])
         return len(self.wanted) - 1
 
@@ -68,6 +68,21 @@ class Namer:
             for attribute in self.places[number]:
                 attribute.attr = made
         return final
+
+
+_VAGUE = re.compile(
+    r"[a-z]{1,2}\d*(_\d+)*|(out|output|in|inp|input|net|res|ret|result|tensor|tmp|temp|layer|model|img|image|feat)s?\d*",
+    re.I,
+)
+"""Names of variables that say nothing about what they hold."""
+
+
+def _after(result: str, layer: ast.expr) -> str:
+    """``branch = block(x)`` applies ``self.branch``, ``shortcut = Conv2D(...)(x)`` ``self.shortcut_conv``; empty where vague."""
+    if not result or _VAGUE.fullmatch(result):
+        return ""
+    kind, bare = _kind(layer), result.strip("_").lower()
+    return bare if isinstance(layer, ast.Call) or kind in bare or bare in kind else f"{bare}_{kind}"
 
 
 def _label(label: ast.expr | None) -> str:

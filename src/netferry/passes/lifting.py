@@ -41,6 +41,7 @@ class Lifted:
 def lift(program: Program) -> Program:
     """Turn every function of ``program`` that applies layers it makes into a class."""
     functions = _functions(program)
+    before = {name: {a.arg for a in walk(node.args) if isinstance(a, ast.arg)} for name, node in functions.items()}
     made_by = factories.find(functions, _applying(functions))
     for name, inner in made_by.items():
         factories.join(functions[name], inner)
@@ -70,6 +71,7 @@ def lift(program: Program) -> Program:
     _trim(program, lifted)
     builders.trim(program, {f.name for f in lifted.values()}, _without, _give)
     _document(program, lifted)
+    docstrings.prune_shared(program, before | {f.name: before[name] for name, f in lifted.items()})
     program.definitions[:] = _reached(program)
     left = {id(n) for d in program.definitions for n in walk(d.node) if isinstance(n, Hole)}
     program.holes = [h for h in program.holes if id(h) in left]

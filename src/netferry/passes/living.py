@@ -26,6 +26,8 @@ def loads(tree: Iterable[ast.AST] | ast.AST) -> set[str]:
             found.add(node.id)
         else:
             waiting.extend(ast.iter_child_nodes(node))
+            if isinstance(node, Op) and node.indirect is not None:
+                waiting.append(node.indirect)
     return found
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ast
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from netferry.ops import registry
+from netferry.ops.core import INFERRED
 from netferry.passes.provenance import OUTPUTS, Chain, Terms
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op
@@ -134,6 +136,17 @@ def is_size(node: ast.AST) -> bool:
     return any(isinstance(n, Op) and n.name == "shape" for n in walk(shape))
 
 
+def own_sizes(given: Iterable[ast.expr]) -> set[int]:
+    """The sizes that functions among what is given read of their own arguments."""
+    functions = [n for g in given for n in walk(g) if isinstance(n, ast.Lambda)]
+    return {
+        id(n)
+        for f in functions
+        for n in walk(f.body)
+        if is_size(n) and {m.id for m in walk(n) if isinstance(m, ast.Name)} & {a.arg for a in f.args.args}
+    }
+
+
 def scoped(node: ast.AST, scopes: Scopes) -> Iterator[tuple[ast.AST, Scopes]]:
     """Every node below, inner ones first, with the functions and classes around it."""
     inner = [*scopes, node] if isinstance(node, _SCOPES) else scopes
@@ -184,3 +197,8 @@ def bound_by(node: ast.stmt) -> set[str]:
     """The names that a plain assignment binds."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
     return {t.id for t in targets if isinstance(t, ast.Name)}
+
+
+def lacks_dimensions(op: str) -> bool:
+    """Whether a layer must be told over how many axes it works."""
+    return any(p.name == "dimensions" and p.default is INFERRED for p in registry.get(op).attributes)

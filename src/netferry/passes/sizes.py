@@ -30,12 +30,15 @@ from netferry.passes.size_sites import (
     given_to,
     hands_on,
     is_size,
+    lacks_dimensions,
     one_behind,
     operand_size,
     outermost_loop,
+    own_sizes,
     scoped,
     turns_of,
 )
+from netferry.passes.size_words import Words
 from netferry.passes.told import Told
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
@@ -100,6 +103,7 @@ class _Filler:
         self.dimensions = {self._size(e, "dimensions") for e in self.first.values() if self._is_spatial(e)}
         trees = [d.node for d in self.program.definitions]
         self.told = Told(trees)
+        self.words = Words(self.provenance, self._told, self._caller, self._called)
         decided = [] if self.only_marked else decisions.find(trees, self.recording, self._is_channels)
         self._shapes()
         if len(self.dimensions) == 1:
@@ -122,9 +126,9 @@ class _Filler:
         """Layers that code hands around as classes are for the data that all of their kind are called with."""
         for node in (n for d in self.program.definitions for n in walk(d.node)):
             for op in getattr(node, "nf_partial", ()):
-                if _lacks_dimensions(op.name) and op.attribute("dimensions") is None:
+                if lacks_dimensions(op.name) and op.attribute("dimensions") is None:
                     op.attributes.append(ast.keyword("dimensions", dimensions))
-            if isinstance(node, Reference) and any(_lacks_dimensions(op.name) for op, _ in registry.find(node.path)):
+            if isinstance(node, Reference) and any(lacks_dimensions(op.name) for op, _ in registry.find(node.path)):
                 node.attributes = {"dimensions": dimensions}
 
     def _collect(self) -> list[tuple[Op, Scopes]]:
@@ -158,7 +162,7 @@ class _Filler:
             given = [] if self.only_marked else [
                 k.value for n, _ in nodes if isinstance(n, Op) and n.layer for k in n.attributes
             ] + [a for n, _ in nodes if isinstance(n, ast.Call) and isinstance(n.func, ast.Name) for a in given_to(n)]  # fmt: skip
-            inside = {id(n) for g in given for n in walk(g)}
+            inside = {id(n) for g in given for n in walk(g)} - own_sizes(given)
             names = {n.id for g in given for n in walk(g) if isinstance(n, ast.Name)}
             for node, scopes in nodes:
                 match node:
@@ -194,6 +198,9 @@ class _Filler:
         for name in missing:
             samples = [s for s in self._samples(site, name) if s.value is not None]
             made = self.resolve(samples, scopes, name, site) if samples else self.told.size(node, name)
+            if made is None and not samples:
+                axis = -1 if name in _LAST or self.channels_last else 1
+                made = self.told.seen(node, name, axis, self.recording.values)
             if made is not None:
                 node.attributes.append(ast.keyword(name, made))
                 if any(isinstance(s.value, tuple) for s in samples):  # The sizes say which axes they are of.
@@ -310,8 +317,9 @@ class _Filler:
             return made
         function = function_around(scopes)
         is_inner = function is not None and function.name != self.program.entry
-        if function is not None and (same := self._same(samples, function)) is not None:
-            return same
+        for known in (self._same, self.words.given):
+            if function is not None and (made := known(samples, function)) is not None:
+                return made
         if len({s.value for s in samples}) == 1 and not (site in self.truths and is_inner):
             return constant(samples[0].value)
         inner = next((n for n in reversed(scopes) if isinstance(n, ast.FunctionDef)), None)
@@ -425,9 +433,7 @@ class _Filler:
             added[found] = (name, {})
         return found is not None
 
-    def _neighbour(
-        self, samples: Sequence[Sample], function: ast.AST, scopes: Scopes, site: int
-    ) -> ast.expr | None:  # fmt: skip
+    def _neighbour(self, samples: Sequence[Sample], function: ast.AST, scopes: Scopes, site: int) -> ast.expr | None:
         """What a layer or call of the same function was given, if it always was this size."""
         mine = {id(n) for s in scopes if isinstance(s, ast.For) for n in walk(s.target)}
         functions = [s for s in scopes if isinstance(s, ast.FunctionDef)]
@@ -450,9 +456,7 @@ class _Filler:
                 return copied(given)  # type: ignore[no-any-return]
         return None
 
-    def _computed(
-        self, samples: Sequence[Sample], functions: Sequence[ast.FunctionDef], site: int
-    ) -> ast.expr | None:  # fmt: skip
+    def _computed(self, samples: Sequence[Sample], functions: list[ast.FunctionDef], site: int) -> ast.expr | None:
         """A variable that is computed once before the site and had every sample's value."""
         serials = [self._serial(s.chain) for s in samples]
         made_by = [self.recording.made_by.get(s, s) for s in serials]
@@ -594,7 +598,3 @@ class _Filler:
             chain = self.recording.chains.get(link.instance)
             return (link.instance, Sample(sample.value, chain, sample.terms)) if chain else None
         return link.serial, Sample(sample.value, tuple(sample.chain[: at + 1]), sample.terms)
-
-
-def _lacks_dimensions(op: str) -> bool:
-    return any(p.name == "dimensions" and p.default is INFERRED for p in registry.get(op).attributes)

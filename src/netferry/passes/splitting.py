@@ -372,7 +372,7 @@ class Splitter:
 
     def _apply(self, node: ast.stmt) -> tuple[list[ast.stmt], list[ast.stmt]]:
         """A statement that applies layers: those made in it are made before."""
-        extract = _Extract(self)
+        extract = _Extract(self, *_bound(node))
         made = extract.visit(node)
         if isinstance(made, ast.Assign | ast.AugAssign | ast.AnnAssign):
             self.dynamic |= stores(made)
@@ -427,9 +427,9 @@ class Splitter:
         append = ast.Attribute(self._attribute(number), "append", ast.Load())
         return ast.Expr(ast.Call(append, [layer], []))
 
-    def use(self, layer: ast.expr, label: ast.expr | None) -> tuple[ast.stmt, ast.expr]:
-        """Where a layer is made, and what it is called by."""
-        number = self.namer.place(layer, label)
+    def use(self, layer: ast.expr, label: ast.expr | None, result: str) -> tuple[ast.stmt, ast.expr]:
+        """Where a layer is made, and what it is called by; ``result`` is the name that its result gets."""
+        number = self.namer.place(layer, label, result)
         return self._made(number, layer), _Taken(number) if self.loop else self._attribute(number)
 
 
@@ -467,25 +467,29 @@ class _Owned(Transformer):
 class _Extract(Transformer):
     """Takes the layers out of a statement that applies them."""
 
-    def __init__(self, splitter: Splitter) -> None:
+    def __init__(self, splitter: Splitter, last: ast.expr | None = None, name: str = "") -> None:
         self.splitter = splitter
         self.init: list[ast.stmt] = []
+        self.last = last
+        """The application that the whole statement is about, whose result gets ``name``."""
+        self.name = name
 
-    def _use(self, layer: ast.expr, label: ast.expr | None = None) -> ast.expr:
-        statement, callee = self.splitter.use(layer, label or self.splitter._label(layer))
+    def _use(self, layer: ast.expr, label: ast.expr | None, applied: ast.expr) -> ast.expr:
+        result = self.name if applied is self.last else ""
+        statement, callee = self.splitter.use(layer, label or self.splitter._label(layer), result)
         self.init.append(statement)
         return callee
 
     def visit_Op(self, node: Op) -> ast.AST:
         if self.splitter.owns and node.name in ("parameter", "buffer"):
-            return self._use(node)
+            return self._use(node, None, node)
         return self.generic_visit(node)
 
     def visit_LayerCall(self, node: LayerCall) -> ast.AST:
         node.operands = [self.visit(k) for k in node.operands]
         if isinstance(node.callee, Op | ast.Call):
             layer, activation = _activated(node.callee)
-            node.callee = self._use(layer, self.splitter._label(node.callee))
+            node.callee = self._use(layer, self.splitter._label(node.callee), node)
             return node if activation is None else _applied(activation, node)
         if isinstance(node.callee, ast.Name) and node.callee.id in self.splitter.layers:
             node.callee = self.splitter._attribute(self.splitter.layers[node.callee.id])
@@ -498,11 +502,11 @@ class _Extract(Transformer):
         if isinstance(node.func, Op) and node.func.layer:
             node.args = [self.visit(a) for a in node.args]
             layer, activation = _activated(node.func)
-            node.func = self._use(layer, self.splitter._label(node.func))
+            node.func = self._use(layer, self.splitter._label(node.func), node)
             return node if activation is None else _applied(activation, node)
         if isinstance(node.func, ast.Call) and not self.splitter.is_dynamic(node.func):
             node.args = [self.visit(a) for a in _each(node.args, self.splitter._takes_several(node.func))]
-            node.func = self._use(node.func, _keyword(node.func, "name"))
+            node.func = self._use(node.func, _keyword(node.func, "name"), node)
             return node
         if isinstance(node.func, ast.Name) and node.func.id in self.splitter.layers:
             node.args = _each(node.args, node.func.id in self.splitter.several)
@@ -529,7 +533,17 @@ class _Extract(Transformer):
         maker = node.func if held else ast.Name(found.name, ast.Load())
         label = ast.Constant(ast.unparse(node.func)) if held else label
         layer = ast.Call(maker, args, keywords)
-        return ast.copy_location(ast.Call(self._use(layer, label), tensors, named), node)
+        return ast.copy_location(ast.Call(self._use(layer, label, node), tensors, named), node)
+
+
+def _bound(node: ast.stmt) -> tuple[ast.expr | None, str]:
+    """The application whose result a statement gives a name, behind functions of it, and that name."""
+    match node:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            while isinstance(value, Op) and not value.layer and len(value.operands) == 1:
+                value = value.operands[0].value
+            return value, name
+    return None, ""
 
 
 def _activated(layer: ast.expr) -> tuple[ast.expr, Op | None]:

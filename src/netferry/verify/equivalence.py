@@ -237,6 +237,7 @@ class _Comparison:
 
     def _compare(self, network: Any, other: Any, reference: Measured, cotangents: Named) -> None:
         found = self._target_measured(other, reference, cotangents)
+        self.report.notes += self.target.runtime.compilation(other)
         judge = Judge(
             self.map, self._resolved(other), self.source.runtime.state(network), self.layouts.outputs,
             self._adjusted(network, reference),

@@ -1,7 +1,7 @@
 """Rearranging arrays between layouts written as strings: the engine of the weight map.
 
 A layout names the axes of an array: ``"O I K1 K2"``. ``(a b)`` is one axis made of several, the last varying fastest;
-``(g:ifgo H)`` is one whose part ``g`` lists named blocks in that order; ``1`` is an axis of that size. A framework's
+``(g:ifgo H)`` is one whose part ``g`` lists named blocks in that order; ``~K`` runs backwards; ``1`` is an axis of that size. A framework's
 parameter is a *spec* over canonical arrays: ``"weight: K1 K2 I O"``, ``"bias_ih + bias_hh: (g:ifgo H)"``,
 ``"stack(q, k, v): (p H) E"`` (the axis that the canonical layouts lack is the one that tells the parts apart).
 """
@@ -23,10 +23,11 @@ Step = dict[str, Any]
 
 @dataclass(frozen=True)
 class Factor:
-    """A named part of an axis; ``order`` names its blocks, one letter each."""
+    """A named part of an axis; ``order`` names its blocks, one letter each; one that is ``backwards`` starts at its end."""
 
     name: str
     order: str = ""
+    backwards: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Layout:
 
 def _factors(part: str) -> tuple[Factor, ...]:
     words = part.strip("()").split()
-    return tuple(Factor(*word.split(":", 1)) for word in words if word != "1")
+    found = ((word.removeprefix("~").partition(":"), word.startswith("~")) for word in words if word != "1")
+    return tuple(Factor(name, order, backwards) for (name, _, order), backwards in found)
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def between(source: Layout, target: Layout, shape: Sequence[int], known: Mapping
             if sorted(old) != sorted(new):
                 raise ValueError(f"the blocks of {name!r} are {old!r} here and {new!r} there")
             steps.append({"op": "take", "axis": position, "indices": [old.index(block) for block in new]})
+        if before[name].backwards != after[name].backwards:
+            steps.append({"op": "take", "axis": position, "indices": [*range(sizes[name])][::-1]})
     steps.append({"op": "transpose", "axes": [names.index(f.name) for f in target.factors]})
     steps.append({"op": "reshape", "shape": list(target.shape(sizes))})
     return list(simplified(steps, shape))

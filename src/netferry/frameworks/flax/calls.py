@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from flax import linen as nn
 from flax import nnx
 
 from netferry.callables import source_defaults
@@ -24,8 +27,9 @@ from netferry.ops.binding import CannotBind
 from netferry.ops.lowering import dotted
 from netferry.pivot.copying import copied
 from netferry.pivot.facts import Tensor
-from netferry.pivot.nodes import LayerAttribute, Op, Reference, is_literal
+from netferry.pivot.nodes import LayerAttribute, Op, Reference, is_literal, literal
 from netferry.reader import Reader
+from netferry.walking import walk
 
 Rule = Callable[[Reader, ast.Call], "ast.expr | object"]
 
@@ -35,6 +39,7 @@ _OF_MODE = frozenset({"rngs", "rng", "deterministic", "use_running_average", "ou
 def structure(reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
     """Translate a call that is no layer's; MISSING where its signature says it all."""
     settle_types(reader, node)
+    _drop_defaults(reader, node, path)
     rule = _RULES.get(path)
     if rule is not None:
         return rule(reader, node)
@@ -63,6 +68,25 @@ def structure(reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
     return padding.pooled(reader, node, path)
 
 
+def _drop_defaults(reader: Reader, node: ast.Call, path: str) -> None:
+    """Arguments that others do not have say nothing where they always had the value that they have by default."""
+    owner = path.removesuffix(".__init__")
+    library, _, name = owner.rpartition(".")
+    kind = getattr({"flax.nnx": nnx, "flax.linen": nn}.get(library), name, None)
+    known = {n for _, s in registry.find(owner) if s.layer for n in s.parsed.names}
+    if not known or not isinstance(kind, type):
+        return
+    defaults = {p.name: p.default for p in inspect.signature(kind).parameters.values()}
+    node.keywords = [
+        k for k in node.keywords if k.arg is None or k.arg in known or not _is_default(reader, k, defaults)
+    ]
+
+
+def _is_default(reader: Reader, given: ast.keyword, defaults: Mapping[str, Any]) -> bool:
+    seen = [literal(given.value)] if is_literal(given.value) else reader.values(given.value)
+    return bool(seen) and all(v is defaults.get(str(given.arg), MISSING) for v in seen)
+
+
 def settle_types(reader: Reader, node: ast.Call) -> None:
     """Types that variables hold, by their names, where they always were the same."""
     node.args = [_type_name(reader, a) for a in node.args]
@@ -81,7 +105,7 @@ def _type_name(reader: Reader, node: ast.expr) -> ast.expr:
 
 def strip_call(node: ast.Call, path: str) -> None:
     """Stock layers ask for the mode and for random numbers themselves elsewhere."""
-    node.keywords = [k for k in node.keywords if k.arg not in _OF_MODE]
+    node.keywords = [k for k in node.keywords if k.arg not in _OF_MODE and not str(k.arg).endswith("_sharding")]
     attention.complete(node, path)
 
 
@@ -114,7 +138,7 @@ def _sequential(reader: Reader, node: ast.Call) -> ast.expr | object:
         node.args = node.args[0].elts
     elif len(node.args) == 1 and any(isinstance(v, list | tuple) for v in reader.values(node.args[0])):
         node.args = [ast.Starred(node.args[0], ast.Load())]
-    members: list[ast.expr] = [_member(reader, a) for a in node.args]
+    members: list[ast.expr] = [member(reader, a) for a in node.args]
     listing: ast.expr = ast.List(members, ast.Load())
     if len(members) == 1 and isinstance(members[0], ast.Starred):
         listing = members[0].value
@@ -125,12 +149,12 @@ def _sequential(reader: Reader, node: ast.Call) -> ast.expr | object:
     return made
 
 
-def _member(reader: Reader, node: ast.expr) -> ast.expr:
+def member(reader: Reader, node: ast.expr) -> ast.expr:
     """A member of a sequence."""
     if isinstance(node, ast.Starred):
         inner = node.value
         if isinstance(inner, ast.List | ast.Tuple):
-            inner.elts = [_member(reader, e) for e in inner.elts]
+            inner.elts = [member(reader, e) for e in inner.elts]
             return ast.Starred(inner, ast.Load())
         return ast.Starred(reader.visit(inner), ast.Load())
     made = reader.visit(node)
@@ -138,9 +162,38 @@ def _member(reader: Reader, node: ast.expr) -> ast.expr:
         for op, spelling in registry.find(made.path):
             if not spelling.layer and len(op.operands) == 1 and _has_layer(op.name):
                 return Op(op.name, {}, source_defaults(op, spelling), layer=True, site=reader.site(node))
+    if isinstance(made, ast.Lambda) and (layer := _only_layer(made)) is not None:
+        return layer
     if isinstance(made, Reference | ast.Lambda):
         return Op("function_layer", {}, {"function": made}, layer=True, site=reader.site(node))
     return made  # type: ignore[no-any-return]
+
+
+def _only_layer(function: ast.Lambda) -> Op | None:
+    """The layer that stands for a function which only applies one op to what it is given."""
+    body, names = function.body, [a.arg for a in function.args.args]
+    if not isinstance(body, Op) or body.layer or body.indirect is not None or len(names) != 1:
+        return None
+    operand = body.operand("x")
+    if len(body.operands) != 1 or not isinstance(operand, ast.Name) or operand.id != names[0]:
+        return None
+    made = Op(body.name, {}, {str(k.arg): k.value for k in body.attributes}, layer=True, site=body.site)
+    if body.name == "reshape" and _keeps_first(body.attribute("shape")):
+        made = Op("flatten", {}, {"start_axis": ast.Constant(1)}, layer=True, site=body.site)
+    elif not _has_layer(body.name) or any(
+        isinstance(n, ast.Name) and n.id in names for k in body.attributes for n in walk(k)
+    ):
+        return None
+    made.nf_id = getattr(body, "nf_id", -1)  # type: ignore[attr-defined]
+    return made
+
+
+def _keeps_first(shape: ast.expr | None) -> bool:
+    """Whether a shape is ``(x.shape[0], -1)``: all axes but the first become one."""
+    match shape:
+        case ast.Tuple(elts=[ast.Subscript(value=Op(name="shape"), slice=ast.Constant(value=0)), rest]):
+            return ast.unparse(rest) == "-1"
+    return False
 
 
 def _has_layer(name: str) -> bool:
@@ -249,6 +302,46 @@ def _append(reader: Reader, node: ast.Call) -> ast.expr | object:
     return node
 
 
+def _of_same_shape(reader: Reader, shape: ast.expr) -> ast.expr | None:
+    """The tensor whose whole shape an expression reads."""
+    match shape:
+        case ast.Attribute(value=owner, attr="shape") if seen := reader.values(owner):
+            return reader.visit(copied(owner)) if all(isinstance(v, Tensor) for v in seen) else None
+    return None
+
+
+def _like(op: str, position: int) -> Rule:
+    """``jax.random.normal(key, x.shape)``: as many numbers as a tensor has."""
+
+    def rule(reader: Reader, node: ast.Call) -> ast.expr | object:
+        given = node.args[position] if len(node.args) > position else None
+        same = _of_same_shape(reader, given) if given is not None else None
+        dtype = [k for k in node.keywords if k.arg != "dtype"] or len(node.args) > position + 2
+        if same is None or dtype:
+            return MISSING
+        made = Op(op, {"x": same}, site=reader.site(node))
+        made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+        reader.counts.observed += 1
+        return made
+
+    return rule
+
+
+def _drawn(reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``jax.random.bernoulli(key, p, shape)``: numbers below the probability."""
+    given = dict(zip(("key", "p", "shape"), node.args, strict=False)) | {str(k.arg): k.value for k in node.keywords}
+    if given.get("shape") is None:
+        return MISSING
+    same = _of_same_shape(reader, given["shape"])
+    if same is not None:
+        draw = Op("rand_like", {"x": same}, site=reader.site(node))
+    else:
+        draw = Op("rand", {}, {"shape": reader.visit(given["shape"])}, site=reader.site(node))
+    draw.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
+    reader.counts.observed += 1
+    return ast.Compare(draw, [ast.Lt()], [reader.visit(given["p"]) if "p" in given else ast.Constant(0.5)])
+
+
 _TYPES = "float16 float32 float64 bfloat16 int8 int16 int32 int64 uint8 uint32 bool_ bool"
 _RULES: dict[str, Rule] = {
     "flax.linen.Module.param": linen_calls.parameter,
@@ -270,6 +363,9 @@ _RULES: dict[str, Rule] = {
     **{f"flax.nnx.List.{name}": _append for name in ("append", "extend", "insert")},
     **{f"flax.nnx.Dict.{name}": _append for name in ("items", "keys", "values", "get")},
     **{f"jax.random.{name}": _none for name in ("PRNGKey", "key", "split", "fold_in", "clone")},
+    "jax.random.bernoulli": _drawn,
+    "jax.random.normal": _like("randn_like", 1),
+    "jax.random.uniform": _like("rand_like", 1),
     "jax.numpy.asarray": _array,
     "jax.numpy.array": _array,
     "flax.nnx.data": _argument,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from flax import linen as nn
 
+from netferry.frameworks import detours
 from netferry.frameworks.flax import flags, methods
 from netferry.ops.jax_forms import UNUSED
 from netferry.ops.lowering import dotted
@@ -16,6 +17,7 @@ from netferry.pivot.copying import copied
 from netferry.pivot.nodes import is_literal
 from netferry.reader import Reader
 
+_MAKES_VARIABLES: Final = frozenset({"param", "variable"})
 _OF_LINEN: Final = frozenset({"parent", "name"})
 
 
@@ -38,12 +40,16 @@ def is_dropped(name: str, annotation: str) -> bool:
 
 def prepare(reader: Reader, node: ast.ClassDef) -> None:
     """Give a class a constructor, and mark the methods that make the layers which they apply."""
+    detours.drop_shadowed(node)
+    detours.drop(reader, node, "__call__")
     for method in [s for s in node.body if isinstance(s, ast.FunctionDef)]:
         compact = any(getattr(reader.static(d), "__name__", "") == "compact" for d in method.decorator_list)
         method.decorator_list = [d for d in method.decorator_list if not _is_linen(reader, d)]
         if method.name == "setup":
             continue
         methods.neutral(method)
+        if method.name in _MAKES_VARIABLES:
+            _refuse(reader, method)
         if compact:
             method.nf_compact = True  # type: ignore[attr-defined]
     own = {s.target.id: s for s in node.body if isinstance(s, ast.AnnAssign) and isinstance(s.target, ast.Name)}
@@ -56,6 +62,13 @@ def prepare(reader: Reader, node: ast.ClassDef) -> None:
         return
     made = _constructor(reader, reader.static(ast.Name(node.name, ast.Load())), own, setup)
     node.body = [*node.body[:first], made, *node.body[first:]]
+
+
+def _refuse(reader: Reader, method: ast.FunctionDef) -> None:
+    """Layers elsewhere do not ask a method of theirs for their variables."""
+    asked = ast.copy_location(ast.Name(method.name, ast.Load()), method)
+    reason = f"a layer that changes its variables as it gets them, by a {method.name} of its own, has no equivalent"
+    method.body = [ast.copy_location(ast.Expr(reader.hole(asked, reason)), method)]
 
 
 def _is_linen(reader: Reader, decorator: ast.expr) -> bool:
@@ -90,7 +103,10 @@ def _constructor(
 
 def _own_setup(setup: ast.FunctionDef) -> Sequence[ast.stmt]:
     """What ``setup`` does, without the call of the one that the base class has: its constructor does that."""
-    return [s for s in setup.body if not (isinstance(s, ast.Expr) and "super().setup(" in ast.unparse(s))]
+    found = [s for s in setup.body if not (isinstance(s, ast.Expr) and "super().setup(" in ast.unparse(s))]
+    says = [s for s in found if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+    is_abstract = all(isinstance(s, ast.Pass | ast.Raise) for s in says)
+    return [] if is_abstract else found
 
 
 def _default(value: ast.expr | None, field: Any) -> ast.expr | None:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Sequence
 
 from netferry.frameworks.arguments import all_equal, known, numbers, observed, per_axis, sequence
-from netferry.frameworks.convolutions import full_same, is_same, padding_mode, plus
+from netferry.frameworks.convolutions import as_grouped, full_same, held_word, is_same, padding_mode, plus
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
@@ -68,7 +68,9 @@ def _word(node: Op, n: int) -> str | None:
 
 def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
-        made = _with_kernel(node, n)
+        made = held_word(_with_kernel(node, n))
+        if made.name.startswith("depthwise") and made.attribute("multiplier") is None:
+            made = as_grouped(made, n)
         rule = known(made, "padding")
         mode = padding_mode(made)
         if mode not in (None, "zeros") and rule != "valid" and not all_equal(made, "padding", n, 0):
@@ -79,6 +81,17 @@ def _layer(n: int) -> Legalise:
         if made.attribute("padding_mode") is not None and mode is not None:
             changes["padding_mode"] = None
         return made.replace(attributes=changes) if changes else made
+
+    return legalise
+
+
+def _separable(n: int) -> Legalise:
+    """A word is all that its padding can be."""
+
+    def legalise(node: Op, framework: str) -> ast.expr:
+        made = held_word(_with_kernel(node, n))
+        rule = known(made, "padding")
+        return made.replace(attributes={"padding": constant(rule.upper())}) if isinstance(rule, str) else made
 
     return legalise
 
@@ -144,9 +157,27 @@ def _rule(node: Op, n: int) -> str | None:
     return "SAME" if all(k - s == 2 * p for k, s, p, _, _ in values) else None
 
 
+def _filled_up(node: Op) -> ast.expr:
+    """As many results as strides and kernels ask for, which JAX's words give by themselves."""
+    made = held_word(node)
+    word = made.attribute("padding")
+    if word is None or is_literal(word):
+        rule = known(node, "padding") or "valid"
+        if not isinstance(rule, str):
+            return node
+        word = constant(rule.upper())
+    elif made is node:
+        return node
+    else:
+        word = ast.Call(ast.Attribute(word, "upper", ast.Load()), [], [])
+    return made.replace(attributes={"padding": word, "output_padding": None})
+
+
 def _transposed(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         made = _with_kernel(node, n)
+        if made.attribute("output_padding") is not None and known(made, "output_padding") is None:
+            return _filled_up(made)
         if isinstance(rule := known(made, "padding"), str):
             return made.replace(attributes={"padding": constant(rule.upper())})
         rule = _rule(made, n)
@@ -163,7 +194,7 @@ def _table() -> dict[str, Legalise]:
     for n in (1, 2, 3):
         made |= {f"conv{n}d": _layer(n), f"conv{n}d_with": _function(n), f"conv_transpose{n}d": _transposed(n)}
         if n < 3:
-            made[f"depthwise_conv{n}d"] = _layer(n)
+            made |= {f"depthwise_conv{n}d": _layer(n), f"separable_conv{n}d": _separable(n)}
     return made
 
 

@@ -27,7 +27,7 @@ def _owned(reader: Reader, node: ast.Call, given: list[ast.expr], *, trained: bo
     function = next(iter(reader.values(start)), None) or reader.static(start)
     value: ast.expr | None = None
     if initialising.is_initialiser(function) and rest:
-        value = initialising.start(reader, function, reader.visit(rest[0]), reader.values(node), node)
+        value = initialising.start(reader, function, _shape(reader, rest[0]), reader.values(node), node)
     elif isinstance(start, ast.Lambda):
         value = reader.visit(start.body)
     elif isinstance(start, ast.Name | ast.Attribute) and callable(function):
@@ -39,6 +39,14 @@ def _owned(reader: Reader, node: ast.Call, given: list[ast.expr], *, trained: bo
     made.nf_id = getattr(node, "nf_id", -1)  # type: ignore[attr-defined]
     reader.counts.observed += 1
     return made
+
+
+def _shape(reader: Reader, node: ast.expr) -> ast.expr:
+    """The shape of a variable; a number alone is the size of its only axis."""
+    seen = reader.values(node)
+    shape: ast.expr = reader.visit(node)
+    is_number = bool(seen) and all(isinstance(v, int) for v in seen)
+    return ast.Tuple([shape], ast.Load()) if is_number else shape
 
 
 def merged(reader: Reader, node: ast.Call) -> ast.expr | object:

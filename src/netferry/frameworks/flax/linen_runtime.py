@@ -15,6 +15,7 @@ from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Array, Call, State, Variable, VarianceUpdate
 from netferry.frameworks.flax.linen import TRAINED, flat, in_mode, keys
+from netferry.frameworks.flax.randomness import quick_initialisers
 
 Variables = dict[str, Any]
 
@@ -41,7 +42,8 @@ class LinenNetwork:
         """Make the variables."""
         if self.variables:
             return
-        made = _plain(self.module.init(keys(), *args, **kwargs))
+        with quick_initialisers():
+            made = _plain(compiled(lambda key: self.module.init(key, *args, **kwargs))(keys()))
         self.variables = jax.tree.map(self._wide, {k: v for k, v in made.items() if k != "intermediates"})
 
     def _wide(self, array: Any) -> Any:

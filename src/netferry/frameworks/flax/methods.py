@@ -12,6 +12,7 @@ from flax import linen as nn
 from flax import nnx
 
 from netferry.conventions import MISSING
+from netferry.frameworks import detours
 from netferry.frameworks.flax import flags
 from netferry.frameworks.flax.vocabulary import callable_path, is_random
 from netferry.reader import Reader
@@ -27,6 +28,8 @@ def is_module_class(reader: Reader, node: ast.ClassDef) -> bool:
 def prepare(reader: Reader, node: ast.ClassDef) -> None:
     """Change a class's methods before they are read."""
     direct = any(reader.static(b) is nnx.Module for b in node.bases)
+    detours.drop_shadowed(node)
+    detours.drop(reader, node, "__call__")
     node.body = [s for s in node.body if not _says_mode(s)] or [ast.Pass()]
     for method in node.body:
         if isinstance(method, ast.FunctionDef):

@@ -12,18 +12,27 @@ from netferry.reader import Reader
 
 _WORDS = {"SAME": "same", "VALID": 0, "CAUSAL": "causal"}
 _FILLS = {"CIRCULAR": "circular", "REFLECT": "reflect"}
+_TRANSPOSED = ("flax.nnx.ConvTranspose", "flax.linen.ConvTranspose")
 _CONVOLUTIONS = {"flax.nnx.Conv": 2, "flax.linen.Conv": 1}
 """Convolutions, and where they take the size of their kernel by position."""
+_AVERAGED = ("inputs", "window_shape", "strides", "padding", "count_include_pad")
+"""The arguments of ``nnx.avg_pool``."""
 _POOLS = ("flax.nnx.max_pool", "flax.nnx.avg_pool")
 
 
 def padded(reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
     """A convolution, its padding in canonical words; pairs that differ are padded in front of it."""
+    if path in _TRANSPOSED:
+        node.keywords = [
+            k for k in node.keywords if not (k.arg in ("strides", "kernel_dilation") and _is_none(k.value))
+        ]
     if path not in _CONVOLUTIONS:
         return MISSING
     given = next((k for k in node.keywords if k.arg == "padding"), None)
-    value = _value(reader, given.value) if given is not None else "SAME"
     node.keywords = [k for k in node.keywords if not (k.arg == "strides" and _is_none(k.value))]
+    if given is None and not reader.calls.is_direct(node, reader.callees(node)):
+        return MISSING  # What is handed in holds it.
+    value = _value(reader, given.value) if given is not None else "SAME"
     rank = _rank(reader, node, "kernel_size", _CONVOLUTIONS[path])
     if value is MISSING or rank is None:
         return MISSING
@@ -48,11 +57,30 @@ def pooled(reader: Reader, node: ast.Call, path: str) -> ast.expr | object:
     word = _word(value, rank)
     if isinstance(word, list):
         return MISSING
+    if word == "same" and path.endswith("avg_pool"):
+        word = _counted(reader, node, rank)
+        if word is None:
+            return reader.hole(node, "an average that counts as many zeros as the size of the input asks for")
     if len(node.args) < 3 and not any(k.arg == "strides" and not _is_none(k.value) for k in node.keywords):
         node.keywords = [*(k for k in node.keywords if k.arg != "strides"), ast.keyword("strides", constant(1))]
     del node.args[3:4]
     _set(node, constant(word))
     return MISSING
+
+
+def _counted(reader: Reader, node: ast.Call, rank: int) -> Any:
+    """``same`` averages count what they pad, if not told otherwise: then the padding is said in numbers, where it is even."""
+    given = {k.arg: k.value for k in node.keywords if k.arg} | dict(zip(_AVERAGED, node.args, strict=False))
+    if "count_include_pad" in given and _value(reader, given["count_include_pad"]) is False:
+        return "same"
+    steps = _value(reader, given["strides"]) if "strides" in given else None
+    sizes = _value(reader, given["window_shape"])
+    if sizes is MISSING or steps not in (None, 1, (1,) * rank, [1] * rank):
+        return None
+    halves = [size // 2 for size in sizes if size % 2]
+    if len(halves) < rank:
+        return None
+    return halves[0] if len(set(halves)) == 1 else tuple(halves)
 
 
 def _is_none(node: ast.expr) -> bool:

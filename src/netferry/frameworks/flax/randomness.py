@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -64,9 +66,13 @@ def quick_initialisers() -> Iterator[None]:
         sizes = shape if shape is not None else next((a for a in args if isinstance(a, tuple | list)), ())
         return jnp.full(sizes, 0.01)
 
+    # The initialisers see another module than the one that everybody imports.
+    modules = (jax.random, inspect.unwrap(jax.nn.initializers.normal).__globals__.get("random", jax.random))
     with ExitStack() as stack:
-        for name in ("normal", "uniform", "truncated_normal", "orthogonal"):
-            stack.enter_context(replaced(jax.random, name, alike))
+        for module, name in itertools.product(modules, ("normal", "uniform", "truncated_normal", "orthogonal")):
+            stack.enter_context(replaced(module, name, alike))
+        # The hash in it takes longer to compile than everything else.
+        stack.enter_context(replaced(jax.random, "fold_in", lambda key, data: key))
         yield
 
 

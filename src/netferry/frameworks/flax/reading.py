@@ -14,7 +14,7 @@ from flax import linen as nn
 from flax import nnx
 
 from netferry.conventions import MISSING
-from netferry.frameworks.flax import calls, fields, flags, initialising, linen, methods, variables
+from netferry.frameworks.flax import calls, containers, decided, fields, flags, initialising, linen, methods, variables
 from netferry.frameworks.flax.probe import FlaxProbe
 from netferry.frameworks.flax.vocabulary import CONTAINERS, LIBRARIES, callable_path
 from netferry.frameworks.flax.walk import walk
@@ -163,6 +163,11 @@ class FlaxConventions(FlaxProbe):
         """The project's own code is not handed random generators, nor networks their mode."""
         if (made := variables.of_own_kind(reader, node, callees)) is not None:
             return made
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Attribute(attr="dtype"), attr="type"), args=[number], keywords=[]
+            ):
+                return reader.visit(number)  # type: ignore[no-any-return]
         methods.leave_out(reader, node, callees)
         return None
 
@@ -182,8 +187,8 @@ class FlaxConventions(FlaxProbe):
         """Classes say nothing about their attributes."""
 
     def decided(self, reader: Reader, test: ast.expr) -> bool | None:
-        """Whether there are random generators matters nowhere else."""
-        return None
+        """Whether there are random generators or initialisers matters nowhere else."""
+        return decided.decided(reader, test)
 
     def statement(self, reader: Reader, node: ast.stmt) -> list[ast.stmt] | None:
         """Statements that vanish or change their form."""
@@ -200,22 +205,46 @@ class FlaxConventions(FlaxProbe):
                 methods.without_random(node)
             case ast.ClassDef() if variables.is_kind(reader, node):
                 return []
+            case ast.If():
+                return decided.branch(reader, node)
             case ast.ClassDef(decorator_list=[_, *_]):
                 fields.plain_dataclass(reader, node)
             case ast.Assign(value=value) if methods.is_random_value(reader, value) or _is_start(reader, value):
                 return []
             case ast.Assign(targets=[ast.Attribute() | ast.Subscript() as target]):
-                return variables.assigned(reader, node, target)
+                return variables.assigned(reader, node, target) or self._kept(reader, node, target)
             case ast.AugAssign(target=ast.Attribute(value=ast.Attribute() as owner, attr="value")):
                 return variables.changed(reader, node, owner)
             case ast.AugAssign(
                 target=ast.Subscript(value=ast.Attribute() as owner, slice=ast.Constant(value=index))
             ) if index is Ellipsis:
                 return variables.changed(reader, node, owner)
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self"), attr="sow"))):
+                return []  # What is noted for those who look on.
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append"), args=[_]) as call
+            ) if made := containers.gathered(reader, node, name, call):
+                return made
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Attribute(value=owner, attr="layers"), attr="append" | "extend" as how
+                    ),
+                    args=[given],
+                )
+            ) if containers.is_sequence(reader.values(owner)):
+                return containers.grown(reader, node, owner, given, several=how == "extend")
             case ast.Expr(value=ast.Call() as call):
                 callees = reader.callees(call)
                 callee = callees[0] if callees else reader.static(call.func)
                 return [] if self.erased(callee) else None
+        return None
+
+    def _kept(self, reader: Reader, node: ast.Assign, target: ast.expr) -> list[ast.stmt] | None:
+        """Lists and dicts of modules that a module keeps."""
+        match target:
+            case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                return containers.kept(reader, node, name, lambda network: [m.instance for m in self.walk(network)])
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import ModuleType
@@ -13,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax import nnx
-from flax.errors import TraceContextError
 
 from netferry import trees
 from netferry.frameworks import base
 from netferry.frameworks.base import Arguments, Array, Call, Precision, State, Variable, VarianceUpdate
 from netferry.frameworks.flax import flags, paths, randomness, wide
 from netferry.frameworks.flax.linen_runtime import LinenNetwork
+from netferry.frameworks.flax.programs import Programs, compiled
 
 # Compiling takes most of the time, and every program runs once or twice. JAX reads this when it first computes.
 # Without fused multiplications what is computed twice is equal, on which the gradient of a maximum relies.
@@ -42,6 +43,8 @@ class FlaxRuntime:
         self.modules: Sequence[ModuleType] = ()
         """The source's modules, which may ask for types by name."""
         self._dtype: Precision = "float32"
+        self._programs = Programs()
+        self._first = _FirstPaths()
 
     @contextmanager
     def fixed_randomness(self) -> Iterator[None]:
@@ -78,8 +81,9 @@ class FlaxRuntime:
             return LinenNetwork(network, dtype)
         for _, variable in _variables(network):
             value = variable[...]
-            if jnp.issubdtype(value.dtype, jnp.floating):
-                variable.set_value(value.astype(dtype))
+            if jnp.issubdtype(value.dtype, jnp.floating) and (value.dtype != dtype or value.weak_type):
+                # By way of NumPy, as JAX compiles a cast for every shape.
+                variable.set_value(jnp.asarray(np.asarray(value), dtype=dtype))
         for _, module in _modules(network):
             if self._reading and dtype == "float64":
                 wide.widen(module)
@@ -119,11 +123,7 @@ class FlaxRuntime:
         if isinstance(network, LinenNetwork):
             network.place(path)
             return path
-        variable = paths.find(network, path)
-        for name, other in _variables(network):
-            if other is variable:
-                return name
-        raise KeyError(path)
+        return self._first.of(network, paths.find(network, path), path)
 
     def read(self, network: Any, path: str) -> Array:
         """A copy of one variable's values."""
@@ -167,7 +167,7 @@ class FlaxRuntime:
             return sum(_weighted(o, c) for o, c in base.paired(outputs, cotangents))
 
         with randomness.modes(fixed=self._fixed):
-            found_state = _compiled(nnx.grad(loss))(network)
+            found_state = compiled(nnx.grad(loss))(network)
         gradients = dict(nnx.to_flat_state(found_state))
         places = {id(v): p for p, v in nnx.iter_graph(network) if isinstance(v, nnx.Variable)}
         found: dict[str, Array] = {}
@@ -228,6 +228,10 @@ class FlaxRuntime:
     def weights_file(self, network: Any) -> None:
         """Files use the names of :meth:`state`."""
 
+    def compilation(self, network: Any) -> list[str]:
+        """Whether ``nnx.jit`` compiles the network, and once for all calls alike."""
+        return self._programs.remarks(network)
+
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some module returns fewer bits than float64."""
         calls = self.submodule_calls(network, arguments)
@@ -239,7 +243,7 @@ class FlaxRuntime:
         with randomness.modes(fixed=self._fixed):
             if isinstance(network, LinenNetwork):
                 return network.call(args, kwargs, training=training)
-            return _compiled(lambda network: network(*args, **kwargs))(network)
+            return self._programs.call(network, args, kwargs, (training, self._fixed))
 
     def _given(self, network: Any, arguments: Arguments, training: bool) -> Any:
         """What a network, switched to a mode, is called with: the mode too, and random generators, where it asks for them."""
@@ -253,25 +257,29 @@ class FlaxRuntime:
 def _made(factory: Callable[[], Any]) -> Any:
     """The network, its variables made by one program where NNX has them."""
     try:
-        return _compiled(factory)()
+        return compiled(factory)()
     except Exception:  # noqa: BLE001 - what is no module of NNX is no result of a program
         return factory()
 
 
-_NOT_COMPILED = (jax.errors.JAXTypeError, jax.errors.JAXIndexError, TraceContextError, TypeError, ValueError)
-"""What code raises that needs numbers, or changes what was made before."""
+class _FirstPaths:
+    """The first path of every variable of the network asked for last, looked up anew when it has others."""
 
+    def __init__(self) -> None:
+        self._network: Callable[[], Any] = lambda: None
+        self._paths: dict[int, str] = {}
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled as a whole, which is much faster than operation by operation; as it is where it cannot be."""
-
-    def call(*args: Any) -> Any:
-        try:
-            return nnx.jit(function)(*args)
-        except _NOT_COMPILED:
-            return function(*args)
-
-    return call
+    def of(self, network: Any, variable: Any, path: str) -> str:
+        known = self._paths.get(id(variable)) if self._network() is network else None
+        if known is None or paths.find(network, known) is not variable:
+            self._network = weakref.ref(network)
+            self._paths = {}
+            for name, other in _variables(network):
+                self._paths.setdefault(id(other), name)
+            known = self._paths.get(id(variable))
+        if known is None:
+            raise KeyError(path)
+        return known
 
 
 @contextmanager

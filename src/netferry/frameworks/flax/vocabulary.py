@@ -14,7 +14,7 @@ from flax import linen, nnx
 from netferry.ops import carried, registry
 from netferry.pivot.facts import Tensor
 
-LIBRARIES = ("flax", "jax", "jaxlib", "optax", "orbax", "chex", "jraph", "clu")
+LIBRARIES = ("flax", "jax", "jaxlib", "optax", "orbax", "chex", "jraph", "clu", "einops")
 CONTAINERS = (
     "flax.nnx.Module",
     "flax.linen.Module",

@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from flax import nnx
 
 from netferry.frameworks.flax.randomness import replaced
@@ -38,6 +39,7 @@ def wide_types(modules: Sequence[ModuleType]) -> Iterator[None]:
                 elif value is jnp.float32:
                     stack.enter_context(replaced(module, name, jnp.float64))
         stack.enter_context(replaced(jax.nn, "dot_product_attention", _attention(jax.nn.dot_product_attention)))
+        stack.enter_context(replaced(nn.Module, "__post_init__", _made_wide(nn.Module.__post_init__)))
         for layer in _LAYERS:
             module = importlib.import_module(f"flax.linen.{layer}")
             for name in _CHOOSING:
@@ -74,12 +76,22 @@ def _widened(function: Callable[..., Any]) -> Callable[..., Any]:
     return choose
 
 
+def _made_wide(original: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Linen's modules, made anew in every call, are widened when they are made."""
+
+    def begin(module: Any) -> None:
+        widen(module)
+        original(module)
+
+    return begin
+
+
 def widen(module: Any) -> None:
-    """Let a module of NNX that was made for 32 bits compute in 64."""
+    """Let a module that was made for 32 bits compute in 64."""
     for name in ("dtype", "param_dtype"):
         kind = vars(module).get(name)
         if kind is not None and not isinstance(kind, nnx.Variable) and _is_single(kind):
-            setattr(module, name, jnp.dtype("float64"))
+            object.__setattr__(module, name, jnp.dtype("float64"))
 
 
 def _is_single(kind: Any) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from netferry.frameworks.flax import attributes, names, rngs, state
+from netferry.frameworks.flax import attributes, legalise_heads, names, rngs, starts, state
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
 from netferry.passes import tying
@@ -30,6 +31,7 @@ class FlaxWriting:
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag, variables: the NNX way."""
         tying.tie(program)
+        starts.as_arguments(program)
         state.read_and_write(program)
         for definition in program.definitions:
             definition.node = _Conventions(program).visit(definition.node)
@@ -40,6 +42,12 @@ class FlaxWriting:
         for tree in trees:
             attributes.settle(tree)
         return rngs.thread(program, trees, construction)
+
+    def places(self, build: Callable[[Callable[[int, Any], Any]], Any]) -> dict[int, list[str]]:
+        """Where the layers that each site made are in the network; ``build`` runs the code with a reporter."""
+        from netferry.frameworks.flax import places
+
+        return places.places(build)
 
     def reference(self, node: Reference) -> ast.expr | None:
         """Neutral types as classes of JAX and NNX."""
@@ -60,7 +68,7 @@ class FlaxWriting:
 
     def layer_call(self, node: LayerCall) -> ast.expr | None:
         """Modules are called with their arrays."""
-        return None
+        return legalise_heads.called(node) if node.name == legalise_heads.NAME else None
 
     def imports(self, text: str, taken: set[str]) -> tuple[str, list[str]]:
         """Short names and their imports."""

@@ -68,6 +68,14 @@ class _Inferred(Transformer):
             return ast.copy_location(given_value, node)
         return self._seen(node) or node
 
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        """Sizes of a kernel, which does not exist before the first call, are what the layer was made with."""
+        made = _kernel_size(node)
+        if made is not None:
+            visited: ast.AST = self.visit(made)
+            return visited
+        return self.generic_visit(node)
+
     def _seen(self, node: LayerAttribute) -> ast.expr | None:
         """The number that the run saw, where it saw one only."""
         seen: frozenset[int] = getattr(node, "nf_seen", frozenset())
@@ -88,3 +96,37 @@ class _Inferred(Transformer):
             keyword.value = self.visit(keyword.value)
             self.quiet = outer
         return node
+
+
+_CONVOLUTIONS = {f"conv{n}d": n + 2 for n in (1, 2, 3)}
+"""Ops whose weight is laid out as output channels, input channels, kernel; and its rank."""
+
+
+def _kernel_size(node: ast.Subscript) -> ast.expr | None:
+    """``conv.weight.shape[2:]`` as ``conv.kernel_size``, ``shape[0]`` as ``conv.out_channels``."""
+    kernel = node.value.operand("x") if isinstance(node.value, Op) and node.value.name == "shape" else None
+    if not isinstance(kernel, LayerAttribute) or kernel.name != "weight":
+        return None
+    ranks = {_CONVOLUTIONS.get(name) for name in kernel.ops}
+    rank = ranks.pop() if len(ranks) == 1 else None
+    axes = None if rank is None else _axes(node.slice, rank)
+    size = LayerAttribute(kernel.owner, "kernel_size", kernel.ops, kernel.site)
+    match axes:
+        case 0:
+            return LayerAttribute(kernel.owner, "out_channels", kernel.ops, kernel.site)
+        case int() if axes > 1:
+            return ast.Subscript(size, constant(axes - 2), ast.Load())
+        case range(start=2, step=1, stop=end) if end == rank:
+            return size
+    return None
+
+
+def _axes(index: ast.expr, rank: int) -> int | range | None:
+    """The axes that an index of literals takes."""
+    try:
+        if not isinstance(index, ast.Slice):
+            return range(rank)[int(ast.literal_eval(index))]
+        bounds = [None if b is None else ast.literal_eval(b) for b in (index.lower, index.upper, index.step)]
+        return range(rank)[slice(*bounds)]
+    except (ValueError, IndexError, TypeError):
+        return None

@@ -15,16 +15,38 @@ FLAGS: Final = frozenset({"training", "is_training", "train", "is_train"})
 
 
 def flag_of(network: Any) -> inspect.Parameter | None:
-    """The parameter of a network's call that tells whether it is being trained."""
+    """The parameter of a network's call that tells whether it is being trained; one of its ``**kwargs`` has no default."""
     parameters = inspect.signature(called(network)).parameters
-    return next((p for n, p in parameters.items() if n in FLAGS), None)
+    named = next((p for n, p in parameters.items() if n in FLAGS), None)
+    if named is not None or is_stock(type(network)) or not _takes_any(network):
+        return named
+    layers = network._flatten_layers() if hasattr(network, "_flatten_layers") else [network]
+    asked = next((flag for layer in layers if (flag := asked_for(layer)) is not None), None)
+    return None if asked is None else inspect.Parameter(asked, inspect.Parameter.KEYWORD_ONLY)
+
+
+def asked_for(layer: Any) -> str | None:
+    """The flag that a layer of the user's reads from its ``**kwargs`` by name."""
+    if is_stock(type(layer)) or not _takes_any(layer):
+        return None
+    code = getattr(inspect.unwrap(called(layer)), "__code__", None)
+    return next((c for c in getattr(code, "co_consts", ()) if isinstance(c, str) and c in FLAGS), None)
+
+
+def is_stock(kind: type) -> bool:
+    """Whether a class is the framework's own."""
+    return kind.__module__.partition(".")[0] in ("keras", "tensorflow")
+
+
+def _takes_any(layer: Any) -> bool:
+    parameters = inspect.signature(called(layer)).parameters.values()
+    return any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
 def called(network: Any) -> Callable[..., Any]:
     """What the user's code runs when a network is called: its ``call``, or a ``__call__`` of its own."""
     owner = next((k for k in type(network).__mro__ if "__call__" in vars(k)), type(network))
-    own = owner.__module__.partition(".")[0] not in ("keras", "tensorflow")
-    found: Callable[..., Any] = getattr(network, "__call__" if own else "call", network)
+    found: Callable[..., Any] = getattr(network, "call" if is_stock(owner) else "__call__", network)
     return found
 
 
@@ -65,8 +87,7 @@ class Asked(Transformer):
         node.keywords = [k for k in node.keywords if not self._is_rest(k)]
         if self.is_layer(node):
             node.keywords = [k for k in node.keywords if not (k.arg in FLAGS and self._is_flag(k.value))]
-            if len(node.args) > 1 and self._is_own(node.args[-1]):
-                node.args = node.args[:-1]
+            node.args = [*node.args[:1], *(a for a in node.args[1:] if not self._is_own(a))]
         return self.generic_visit(node)
 
     def _is_rest(self, keyword: ast.keyword) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from netferry.frameworks.arguments import all_equal, around, known, observed, per_axis, sequence, symmetric
 from netferry.frameworks.convolutions import full_same, is_same, linear, padding_mode, plus
+from netferry.ops import registry
 from netferry.pivot.copying import copied
 from netferry.pivot.nodes import Op, constant, is_literal, literal
 
@@ -28,12 +29,19 @@ def _depthwise(node: Op, n: int) -> Op:
     return Op(f"depthwise_conv{n}d", {}, kept, layer=True, site=node.site)
 
 
+def _holds_same(node: Op) -> bool:
+    """Whether the class that is handed in pads if it is not told otherwise."""
+    found = [s for e in (node.site.events if node.site else ()) for _, s in registry.find(e.path)]
+    return any("padding" in s.parsed.names and str(s.parsed["padding"].default).lower() == "same" for s in found)
+
+
 def _layer(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
         if n < 3 and not node.name.startswith("depthwise") and _is_depthwise(node, n):
             return _depthwise(node, n)
         padding, mode = known(node, "padding"), padding_mode(node)
-        plain = {"padding": None, "padding_mode": None}
+        told = constant(0) if node.indirect is not None and _holds_same(node) else None
+        plain = {"padding": told, "padding_mode": None}
         if padding == "valid" or all_equal(node, "padding", n, 0):
             return node if all(node.attribute(name) is None for name in plain) else node.replace(attributes=plain)
         if mode is None or any(isinstance(seen, str) for seen in observed(node, "padding") if padding != "same"):

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from netferry.conventions import MISSING
+from netferry.frameworks import detours
 from netferry.frameworks.keras import deferred, extended, paths
 from netferry.frameworks.keras.flags import FLAGS, Asked, rest_of
 from netferry.frameworks.keras.vocabulary import callable_path, class_path
@@ -35,7 +36,7 @@ def prepare(reader: Reader, node: ast.ClassDef) -> None:
     """Change a class's methods before they are read."""
     kept: list[ast.stmt] = []
     extended.settle(reader, node)
-    _drop_detour(reader, node)
+    detours.drop(reader, node, "call")
     for statement in node.body:
         if isinstance(statement, ast.FunctionDef) and statement.name in _DROPPED:
             reader.note(statement, f"{statement.name} is left out: it only concerns {_DROPPED[statement.name]}")
@@ -112,17 +113,6 @@ def _extends_stock(reader: Reader, node: ast.ClassDef) -> bool:
     """Whether all that a class extends belongs to the framework."""
     found = [reader.static(b) for b in node.bases]
     return all(not isinstance(b, type) or class_path(b) is not None for b in found)
-
-
-def _drop_detour(reader: Reader, node: ast.ClassDef) -> None:
-    """A ``call`` that hands on to the class's own ``forward``: elsewhere that is what is called."""
-    methods = {s.name: s for s in node.body if isinstance(s, ast.FunctionDef)}
-    call = methods.get("call")
-    if call is None or "forward" not in methods:
-        return
-    if any(isinstance(n, ast.Attribute) and ast.unparse(n) == "self.forward" for n in walk(call)):
-        reader.note(call, "call is left out: it only hands on to forward, which is called without it")
-        node.body.remove(call)
 
 
 def _method(reader: Reader, method: ast.FunctionDef, *, stock: bool) -> None:
@@ -478,6 +468,8 @@ def _filling(reader: Reader, given: ast.expr | None, value: float) -> ast.expr:
 
 
 _TRAINERS = (keras.initializers.Initializer, keras.regularizers.Regularizer, keras.constraints.Constraint)
+_SOUGHT = (keras.initializers.get, keras.regularizers.get, keras.constraints.get)
+"""What finds such an object by its name, or none."""
 _OLDER = "tensorflow.python.ops.init_ops_v2"
 """Where TensorFlow has initialisers of its own."""
 _TRAINER_ENDINGS = ("_initializer", "_regularizer", "_constraint")
@@ -490,6 +482,9 @@ def _is_trainer(value: Any) -> bool:
 
 def only_trains(reader: Reader, value: ast.expr) -> bool:
     """Whether an expression gave initialisers, regularisers or constraints and nothing else."""
+    callees = reader.callees(value) if isinstance(value, ast.Call) else []
+    if callees and all(c in _SOUGHT for c in callees):
+        return True
     seen = reader.values(value) if isinstance(value, ast.Call) else []
     return bool(seen) and all(_is_trainer(v) for v in seen)
 

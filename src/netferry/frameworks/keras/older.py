@@ -6,20 +6,33 @@ import builtins
 import functools
 import importlib
 import inspect
+import sys
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
+from unittest.mock import patch
 
 import keras
 import numpy as np
 
-from netferry.frameworks.keras.flags import FLAGS
+from netferry.frameworks.keras.flags import FLAGS, asked_for
 from netferry.frameworks.keras.patching import replaced
 
 Method = Callable[..., Any]
 ALIASES = ("int", "float", "bool", "object", "str", "complex")
 """Names of Python's own types that NumPy used to have."""
+
+_MODULES = (
+    *(f"keras.layers.{name}" for name in (
+        "advanced_activations", "convolutional", "core", "embeddings", "local", "merge", "noise", "normalization", "pooling",
+        "recurrent", "wrappers",
+    )),
+    "keras.engine", "keras.engine.base_layer", "keras.engine.topology", "keras.engine.training", "keras.utils.generic_utils",
+    "keras.utils.np_utils",
+)  # fmt: skip
+"""Modules that Keras used to have."""
 
 
 @contextmanager
@@ -36,6 +49,7 @@ def accepted() -> Iterator[None]:
             (kinds[2], "__init__", _listing),
             (kinds[0], "add_weight", _named_weight),
             (kinds[0], "__call__", _flag_by_name),
+            (importlib.import_module("keras.src.optimizers.base_optimizer").BaseOptimizer, "__init__", _rates),
         ):
             stack.enter_context(replaced(owner, name, change(getattr(owner, name))))
         stack.enter_context(replaced(kinds[0], "add_variable", kinds[0].add_weight))
@@ -47,11 +61,24 @@ def accepted() -> Iterator[None]:
         # Data that are no tensors came by position, too.
         anything = property(lambda layer: True, lambda layer, value: None)
         stack.enter_context(replaced(kinds[0], "_allow_non_tensor_positional_args", anything))
+        _old_modules(stack)
         for alias in (n for n in ALIASES if n not in vars(np)):
             stack.enter_context(replaced(np, alias, vars(builtins)[alias]))
         stack.enter_context(replaced(tracked, "layers", property(list)))
         stack.enter_context(replaced(kinds[0], "_name", property(_name_of, _rename)))
         yield
+
+
+def _old_modules(stack: ExitStack) -> None:
+    """``from keras.layers.core import Dense``, ``keras.backend.dot``: what moved, and functions that only TensorFlow has."""
+    everything = vars(keras.utils) | vars(keras.models) | vars(keras.layers) | {"InputSpec": keras.InputSpec}
+    for name in (n for n in _MODULES if n not in sys.modules):
+        module = types.ModuleType(name)
+        vars(module).update({k: v for k, v in everything.items() if not k.startswith("__")})
+        stack.enter_context(patch.dict(sys.modules, {name: module}))
+    legacy = vars(importlib.import_module("keras.src.legacy.backend"))
+    missing = {n: f for n, f in legacy.items() if inspect.isfunction(f) and n not in vars(keras.backend)}
+    stack.enter_context(patch.dict(vars(keras.backend), missing))
 
 
 def _only_required(original: Method) -> Method:
@@ -120,6 +147,18 @@ def _listing(original: Method) -> Method:
     return construct
 
 
+def _rates(original: Method) -> Method:
+    """``Adam(lr=1e-4, decay=1e-6)``: no network computes anything with it."""
+
+    @functools.wraps(original)
+    def construct(self: Any, learning_rate: Any = 0.001, *args: Any, **kwargs: Any) -> None:
+        rate = kwargs.pop("lr", learning_rate)
+        kwargs.pop("decay", None)
+        original(self, rate, *args, **kwargs)
+
+    return construct
+
+
 def _flag_by_name(original: Method) -> Method:
     """``block(x, training)``: Keras adds the flag by name, whatever came by position."""
 
@@ -128,6 +167,8 @@ def _flag_by_name(original: Method) -> Method:
         names = list(inspect.signature(self.call).parameters) if len(args) > 1 else []
         first = next((i for i, n in enumerate(names) if n in FLAGS and i < len(args)), len(args))
         moved = dict(zip(names[first:], args[first:], strict=False)) if len(args) <= len(names) else {}
+        if (flag := asked_for(self)) is not None:  # Among ``**kwargs``, where Keras leaves it out.
+            self._call_has_context_arg |= {flag: True}
         return original(self, *(args[:first] if moved else args), **moved, **kwargs)
 
     return call

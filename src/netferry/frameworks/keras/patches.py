@@ -79,7 +79,8 @@ def _exact_constants(modules: Sequence[ModuleType]) -> Iterator[None]:
 
     def cast(x: Any, dtype: Any, name: str | None = None) -> Any:
         dtype = tf.float64 if tf.as_dtype(dtype) == tf.float32 else dtype
-        exact = isinstance(x, float) and tf.as_dtype(dtype).is_floating
+        plain = isinstance(x, float | list | tuple) and all(type(n) in (int, float) for n in tf.nest.flatten(x))
+        exact = plain and tf.as_dtype(dtype).is_floating
         return tf.constant(x, dtype, name=name or "Const") if exact else narrowing_cast(x, dtype, name=name)
 
     convert = keras.ops.convert_to_tensor

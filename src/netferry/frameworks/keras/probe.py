@@ -25,6 +25,8 @@ _CONTAINERS = ("keras.Sequential", "keras.Functional", "keras.Model", "keras.lay
 _AROUND = ("keras.layers.TimeDistributed",)
 """Stock layers that are layers around others, which are seen too."""
 _TENSORS = (tf.Tensor, keras.KerasTensor, tf.Variable, keras.Variable)
+_CALLED = -2
+"""The node of calls that no source says."""
 _OPEN = (2, 7, 11, 13, 17)
 """What stands for a size that a symbolic tensor leaves open, by axis: sizes that nothing else has."""
 
@@ -97,11 +99,17 @@ class KerasProbe:
                 probe.masked[type(layer).__name__] = None
             inside.append(stock and path not in _AROUND)
             was, recorder.active = recorder.active, recorder.active and not inside[-1] and not hidden
+            # A container calls it: what it makes now is made within this call all the same.
+            calling = not stock and not recorder.awaiting(layer) and _makes_parts(layer)
             try:
+                if calling:
+                    recorder.callee(_CALLED, layer)
                 with linked(recorder, layer, (args, kwargs), own=not stock) as results:
                     output = original(layer, *args, **kwargs)
                 link(recorder, results, output)
             finally:
+                if calling:
+                    recorder.result(_CALLED, None)
                 inside.pop()
                 recorder.active = was
             if path in _AROUND and not hidden and recorder.active:
@@ -115,7 +123,9 @@ class KerasProbe:
 
         @functools.wraps(build)  # Keras reads the names of its parameters.
         def silently(layer: Any, *args: Any, **kwargs: Any) -> Any:
-            # What a Sequential makes of itself on symbolic tensors is repeated when it is called.
+            # What a Sequential makes of itself on symbolic tensors is repeated when it is called; what layers make is not.
+            if any(map(_makes_parts, layer.layers)):
+                return None
             was, recorder.active = recorder.active, False
             try:
                 return build(layer, *args, **kwargs)
@@ -199,6 +209,11 @@ def _is_masked(layer: Any, given: Any) -> bool:
         return False
     names = inspect.signature(layer.call).parameters
     return "mask" in names or "query_mask" in names
+
+
+def _makes_parts(layer: Any) -> bool:
+    """Whether a layer of the user's has variables or layers to make when it is first called."""
+    return not layer.built and not flags.is_stock(next(k for k in type(layer).__mro__ if "build" in vars(k)))
 
 
 def _through_layers(network: Any, inputs: Any, training: Any = None, mask: Any = None, **kwargs: Any) -> Any:

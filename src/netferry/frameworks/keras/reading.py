@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import flags, methods, older, orders, paths, rules, sizes, wrapping
+from netferry.frameworks.keras import flags, methods, older, orders, paths, rules, sizes, starts, wrapping
 from netferry.frameworks.keras.activations import activated, follow
 from netferry.frameworks.keras.merging import applied
 from netferry.frameworks.keras.probe import KerasProbe
@@ -223,6 +223,7 @@ class KerasConventions(KerasProbe):
         node.keywords = [k for k in node.keywords if not (splits and k.arg == "activation")]
         for keyword in node.keywords:
             keyword.arg = rules.OLD_NAMES.get((path, keyword.arg or ""), keyword.arg or "") or None
+        starts.note(reader, node, path)
         _strip(reader, node, path)
         if (refused := self._masking(reader, node)) is not None:
             return refused

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from netferry.conventions import MISSING
-from netferry.frameworks.keras import methods, raw, sizes
+from netferry.frameworks.keras import methods, products, raw, sizes
 from netferry.frameworks.keras.activations import activation_layer, follow, rectifier
 from netferry.frameworks.keras.vocabulary import callable_path, layer_of_cell
 from netferry.ops import registry
@@ -110,17 +110,31 @@ def _rectifier(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | o
 def _get_activation(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | object:
     """``activations.get(name)``: the function that it gave, or those that it gave by their names."""
     seen = {getattr(v, "__name__", ""): v for v in reader.values(node)}
-    found = {n: Reference(path, "", reader.site(node)) for n, v in seen.items() if (path := callable_path(v))}
+    found = {n: r for n, v in seen.items() if (r := _function(reader, node, v)) is not None}
     given = node.args[0] if node.args else node.keywords[0].value
     if not found or len(found) != len(seen):
         pairs = list(zip(reader.values(node), reader.values(given), strict=False))
         return reader.visit(given) if pairs and all(a is b for a, b in pairs) else MISSING
     if len(found) == 1:
         return next(iter(found.values()))
-    if not all(isinstance(v, str) for v in reader.values(given)):
+    if not all(isinstance(v, str | None) for v in reader.values(given)):
         return MISSING
-    table = ast.Dict([ast.Constant(n) for n in found], list(found.values()))
+    names = {v: getattr(keras.activations.get(v), "__name__", "") for v in reader.values(given)}
+    table = ast.Dict([ast.Constant(v) for v in names], [found[n] for n in names.values()])
     return ast.Subscript(table, reader.visit(given), ast.Load())
+
+
+def _function(reader: Reader, node: ast.Call, function: Any) -> ast.expr | None:
+    """A function as a value; the one that changes nothing is a layer elsewhere."""
+    if function is keras.activations.linear:
+        return Op("identity", {}, layer=True, site=reader.site(node))
+    path = callable_path(function)
+    return Reference(path, "", reader.site(node)) if path else None
+
+
+def _backend(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | object:
+    """``backend()``: what Keras runs on while the source is read."""
+    return ast.copy_location(ast.Constant(keras.backend.backend()), node)
 
 
 def _epsilon(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | object:
@@ -218,6 +232,8 @@ def _of_cell(conventions: Any, reader: Reader, node: ast.Call) -> ast.expr | obj
 RULES: dict[str, Rule] = {
     **dict.fromkeys((*_FUNCTIONS, "tf.image.extract_patches"), raw.function),
     "keras.layers.PReLU": _slopes,
+    **dict.fromkeys(("keras.ops.dot", "keras.src.legacy.backend.dot"), products.dot),
+    "keras.src.legacy.backend.batch_dot": products.batch_dot,
     "keras.layers.RNN": _of_cell,
     **{f"keras.{cell}.get_initial_state": _start for cell in ("LSTMCell", "GRUCell", "SimpleRNNCell")},
     SHAPE_METHODS["as_list"]: _sizes_of,
@@ -234,7 +250,9 @@ RULES: dict[str, Rule] = {
     "tf.Variable": _variable,
     "tf.cast": _cast,
     "keras.ops.cast": _cast,
+    "keras.src.legacy.backend.cast": _cast,
     "keras.src.backend.config.epsilon": _epsilon,
+    "keras.src.backend.config.backend": _backend,
     "keras.activations.get": _get_activation,
     "keras.src.backend.Variable": _variable,
 }

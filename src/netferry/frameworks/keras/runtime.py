@@ -206,6 +206,10 @@ class KerasRuntime:
         """Where a ``.weights.h5`` file keeps each variable."""
         return locate(network) if isinstance(network, keras.Model) else None
 
+    def compilation(self, network: Any) -> list[str]:
+        """Calls are not compiled."""
+        return []
+
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some layer returns fewer bits than float64, or a call is known to compute with fewer."""
         with patches.narrow_casts() as seen:

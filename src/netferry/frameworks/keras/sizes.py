@@ -7,7 +7,7 @@ import ast
 from netferry.pivot.facts import Tensor
 from netferry.reader import Reader
 
-_SHAPES = frozenset({"tf.shape", "keras.ops.shape"})
+_SHAPES = frozenset({"tf.shape", "keras.ops.shape", "keras.src.legacy.backend.shape"})
 
 
 def is_number(reader: Reader, node: ast.expr) -> bool:

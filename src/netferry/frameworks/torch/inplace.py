@@ -74,7 +74,10 @@ class _Overwriting(Transformer):
 
 
 def _is_activation(node: ast.AST) -> bool:
-    return isinstance(node, Op) and not node.layer and node.name in _ACTIVATIONS and not node.attributes
+    """Whether it is one that was named, not handed in."""
+    if not isinstance(node, Op) or node.layer or node.indirect is not None:
+        return False
+    return node.name in _ACTIVATIONS and not node.attributes
 
 
 def _inplace(node: Op) -> ast.expr:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netferry.frameworks.arguments import all_equal, each, known, numbers, observed, per_axis, sequence
+from netferry.frameworks.convolutions import as_grouped, held_word
 from netferry.frameworks.torch.legalise_sizes import lazy
 from netferry.ops.lowering import is_simple, substitute
 from netferry.pivot.copying import copied
@@ -26,9 +27,11 @@ def _same(node: Op, name: str, drop: tuple[str, ...]) -> Op:
 
 def _conv(n: int) -> Legalise:
     def legalise(node: Op, framework: str) -> ast.expr:
-        node = _word(node)
+        node = held_word(node)
         if node.name.startswith("depthwise") and node.attribute("multiplier") is None:
-            return _as_grouped(node, n)
+            return as_grouped(node, n)
+        if node.indirect is not None and known(node, "padding") == "same":
+            return node  # The class that is handed in takes the word with strides too.
         told = node.attribute("in_channels") is not None or node.indirect is not None
         if known(node, "padding") == "causal":
             return _same(node, f"{'' if told else 'lazy_'}causal_conv1d", ("padding", "padding_mode"))
@@ -38,8 +41,22 @@ def _conv(n: int) -> Legalise:
         if known(node, "padding") != "same" or all_equal(node, "stride", n, 1):
             return node if node.name.startswith("depthwise") else lazy(node) or node
         if node.name.startswith("depthwise"):
-            return _as_grouped(node, n)
+            return as_grouped(node, n)
         return _same(node, f"{'' if told else 'lazy_'}same_conv{n}d", ("padding", "padding_mode"))
+
+    return legalise
+
+
+def _conv_class(n: int) -> Legalise:
+    """PyTorch's own class knows ``same`` for strides of one."""
+
+    def legalise(node: Op, framework: str) -> ast.expr:
+        strided = any(
+            step != 1 for v in observed(node, "stride") for step in (v if isinstance(v, list | tuple) else (v,))
+        )
+        if known(node, "padding") != "same" or not strided:
+            return node
+        return Op(f"auto_pad_conv{n}d", {}, _kept(node), layer=True, site=node.site)
 
     return legalise
 
@@ -53,18 +70,6 @@ def _conv_with(n: int) -> Legalise:
         return _same(node, f"same_conv{n}d_with", ("padding",))
 
     return legalise
-
-
-def _word(node: Op) -> Op:
-    """``"same" if padding == "same" else 0``: the variable itself, which holds a word that PyTorch knows too."""
-    match node.attribute("padding"):
-        case ast.IfExp(
-            test=ast.Compare(left=ast.Name() as held, ops=[ast.Eq()], comparators=[ast.Constant(value="same")]),
-            body=ast.Constant(value="same"),
-            orelse=ast.Constant(value=0 | "valid"),
-        ):
-            return node.replace(attributes={"padding": held})
-    return node
 
 
 def _is_even_sided(node: Op, n: int) -> bool:
@@ -82,16 +87,6 @@ def _half(node: Op, n: int) -> ast.expr | None:
     pairs = zip(per_axis(node, "kernel_size", n), per_axis(node, "dilation", n), strict=True)
     sizes = [literal(d) * (literal(k) - 1) // 2 for k, d in pairs]
     return _number(sizes)
-
-
-def _as_grouped(node: Op, n: int) -> Op:
-    """A depthwise convolution as one in as many groups as channels."""
-    channels = node.attribute("in_channels")
-    if channels is None:
-        return node
-    multiplier = node.attribute("multiplier")
-    outputs = channels if multiplier is None else ast.BinOp(channels, ast.Mult(), multiplier)
-    return node.replace(f"conv{n}d", attributes={"out_channels": outputs, "groups": channels, "multiplier": None})
 
 
 def _pool(n: int, kind: str) -> Legalise:
@@ -196,7 +191,7 @@ def _sides(node: Op, name: str, n: int, sign: int) -> ast.expr | None:
         if sign > 0 and seen and all(isinstance(v, int) for v in seen):
             return given
         listed = numbers(node, name, n)
-        if n > 1 and seen and all(_is_paired(v, n) for v in seen):
+        if n > 1 and seen and is_simple(given) and all(_is_paired(v, n) for v in seen):
             places = [(axis, side) for axis in reversed(range(n)) for side in (0, 1)]
             read = [
                 ast.Subscript(ast.Subscript(given, constant(a), ast.Load()), constant(b), ast.Load()) for a, b in places
@@ -322,3 +317,4 @@ LEGALISATIONS: dict[str, Legalise] = {
     **{f"crop{n}d": _crop(n) for n in (1, 2, 3)},
     "pad_axes": _axes,
 }
+REFERENCES: dict[str, Legalise] = {f"conv{n}d": _conv_class(n) for n in (1, 2, 3)}

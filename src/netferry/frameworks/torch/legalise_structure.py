@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Callable
 
+from netferry.frameworks.merged import MERGED
+from netferry.frameworks.shapes import rank_of
 from netferry.ops.lowering import dotted
-from netferry.pivot.nodes import Op
+from netferry.pivot.nodes import Op, constant, is_literal, literal
 
 Legalise = Callable[[Op, str], ast.expr]
-_OPERATORS: dict[str, ast.operator] = {
-    "merge_add": ast.Add(),
-    "merge_multiply": ast.Mult(),
-    "merge_subtract": ast.Sub(),
-}
 
 
 def _list(node: Op, framework: str) -> ast.expr:
@@ -40,17 +36,17 @@ def _members(given: ast.expr | None) -> list[ast.expr]:
     return []
 
 
-def _merged(node: Op, framework: str) -> ast.expr:
-    """Tensors written out one by one have operators between them."""
-    given = node.operand("xs")
-    if node.layer or not isinstance(given, ast.List | ast.Tuple) or any(isinstance(e, ast.Starred) for e in given.elts):
+def _reversed(node: Op, framework: str) -> ast.expr:
+    """PyTorch is told the order of the axes, also where all are reversed."""
+    perm, rank = node.attribute("perm"), rank_of(node)
+    if node.layer or rank is None or not (perm is None or (is_literal(perm) and literal(perm) is None)):
         return node
-    operator = _OPERATORS[node.name]
-    return functools.reduce(lambda left, right: ast.BinOp(left, operator, right), given.elts)
+    return node.replace(attributes={"perm": constant(tuple(range(rank))[::-1])})
 
 
 LEGALISATIONS: dict[str, Legalise] = {
     "module_list": _list,
     "module_dict": _list,
-    **dict.fromkeys(_OPERATORS, _merged),
+    "transpose": _reversed,
+    **MERGED,
 }

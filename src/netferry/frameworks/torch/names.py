@@ -77,6 +77,15 @@ def is_service_class(value: Any) -> bool:
     )
 
 
+def is_function(value: Any) -> bool:
+    """Whether a value is a class of the user's that extends ``torch.autograd.Function``."""
+    return (
+        isinstance(value, type)
+        and issubclass(value, torch.autograd.Function)
+        and value.__module__.partition(".")[0] not in _LIBRARIES
+    )
+
+
 def callable_path(function: Any) -> str | None:
     """The public path of a callable that belongs to PyTorch, or None."""
     while isinstance(function, functools.partial):
@@ -98,6 +107,8 @@ def callable_path(function: Any) -> str | None:
     if isinstance(receiver, torch.Tensor):
         return f"torch.Tensor.{name}"
     module = getattr(function, "__module__", None) or ""
+    if is_function(receiver) or isinstance(receiver, torch.autograd.function.FunctionCtx):
+        return None
     if isinstance(receiver, torch.nn.Module):
         underlying = getattr(function, "__func__", None)
         if underlying is not None and (underlying.__module__ or "").partition(".")[0] == "torch":

@@ -157,7 +157,6 @@ class _Abstract(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return func(*args, **kwargs)
         return out
 
-
     def _faked(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         try:
             with self.fake:

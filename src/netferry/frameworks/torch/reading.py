@@ -11,7 +11,7 @@ from typing import Any, Final
 import torch
 
 from netferry.conventions import MISSING
-from netferry.frameworks.torch import descending, filling, freezing, holding, published, tying
+from netferry.frameworks.torch import descending, filling, freezing, functions, holding, published, tying
 from netferry.frameworks.torch.constructors import CONSTRUCTORS, constructed
 from netferry.frameworks.torch.decided import decided
 from netferry.frameworks.torch.names import callable_path, class_path, is_service_class, qualified
@@ -20,7 +20,9 @@ from netferry.frameworks.torch.probe import TorchProbe
 from netferry.frameworks.torch.walk import walk as modules_below
 from netferry.ops import registry
 from netferry.ops.binding import CannotBind
-from netferry.pivot.nodes import LayerAttribute, Op, constant
+from netferry.pivot.copying import copied
+from netferry.pivot.facts import Site
+from netferry.pivot.nodes import LayerAttribute, Op, constant, is_literal, literal
 from netferry.pivot.render import list_of_arguments
 from netferry.reader import Reader
 from netferry.walking import walk
@@ -255,6 +257,9 @@ class TorchConventions(TorchProbe):
                 return self._bare_call(reader, node, call)
             case ast.Expr(value=ast.Call() as call):
                 return self._bare_call(reader, node, call)
+            case ast.ClassDef():
+                functions.without_derivative(reader, node)
+                return None
             case ast.With():
                 return self._with(reader, node)
             case ast.If():
@@ -323,9 +328,12 @@ class TorchConventions(TorchProbe):
         given = dict(zip(("name", "tensor", "persistent"), call.args, strict=False))
         given |= {{"param": "tensor"}.get(k.arg or "", k.arg or ""): k.value for k in call.keywords}
         value = reader.visit(given["tensor"])
-        if buffer and not (isinstance(value, ast.Constant) and value.value is None):
-            value = Op("buffer", {"x": value}, site=reader.site(call))
-            value.nf_id = getattr(call, "nf_id", -1)  # type: ignore[attr-defined]
+        missing = _missing(value, reader.site(call))
+        if buffer and not all(missing):
+            owned = Op("buffer", {"x": value}, site=reader.site(call))
+            owned.nf_id = getattr(call, "nf_id", -1)  # type: ignore[attr-defined]
+            optional = any(missing) and isinstance(value, ast.Name | ast.Attribute)
+            value = _unless_none(value, owned) if optional else owned
         return [_replacing(_set(reader.visit(call.func.value), given["name"], value, reader), node)]
 
     def _added(self, reader: Reader, node: ast.Expr, call: ast.Call, path: str) -> list[ast.stmt] | None:
@@ -405,6 +413,19 @@ def _is_all_parameters(node: ast.Call) -> bool:
     return isinstance(given, ast.Call) and isinstance(given.func, ast.Attribute) and given.func.attr == "parameters"
 
 
+def _missing(value: ast.expr, site: Site) -> list[bool]:
+    """Of every buffer that was registered here, whether it was None."""
+    if is_literal(value):
+        return [literal(value) is None]
+    given = [e.kwargs.get("tensor", e.args[2] if len(e.args) > 2 else MISSING) for e in site.events]
+    return [v is None for v in given] or [False]
+
+
+def _unless_none(value: ast.expr, otherwise: ast.expr) -> ast.expr:
+    test = ast.Compare(copied(value), [ast.Is()], [constant(None)])
+    return ast.IfExp(test, constant(None), otherwise)
+
+
 def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:
     made.nf_replaces = original  # type: ignore[attr-defined]
     return ast.copy_location(made, original)
@@ -436,7 +457,10 @@ def _layers(reader: Reader, node: ast.Call, listing: ast.expr) -> ast.expr:
     instances = reader.values(node)
     empty = isinstance(listing, ast.List) and not listing.elts
     if isinstance(node.func, ast.Attribute) and node.func.attr == "__init__":
-        return ast.Call(reader.visit(node.func), [] if empty else [listing], [])
+        base: ast.expr = reader.visit(node.func)
+        made = Op("sequential", {} if empty else {"layers": listing}, layer=True, site=reader.site(node), indirect=base)
+        made.complete = True  # type: ignore[attr-defined]
+        return made
     if empty and instances and all(len(i) == 0 for i in instances):
         return Op("identity", {}, layer=True, site=reader.site(node))
     made = Op("sequential", {} if empty else {"layers": listing}, layer=True, site=reader.site(node))

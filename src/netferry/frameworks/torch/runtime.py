@@ -195,6 +195,10 @@ class TorchRuntime:
     def weights_file(self, network: Any) -> None:
         """Files use the names of :meth:`state`."""
 
+    def compilation(self, network: Any) -> list[str]:
+        """Calls are not compiled."""
+        return []
+
     def narrows(self, network: Any, arguments: Arguments) -> bool:
         """Whether some operation gives fewer bits than float64."""
         with Narrowest() as seen:  # type: ignore[no-untyped-call]

@@ -9,7 +9,7 @@ from typing import Any
 from netferry.frameworks.torch import inplace, places, shortening
 from netferry.ops import registry
 from netferry.ops.lowering import dotted
-from netferry.passes import recurrence
+from netferry.passes import recurrence, starts
 from netferry.pivot.nodes import LayerAttribute, LayerCall, Op, Reference
 from netferry.pivot.program import Program
 from netferry.walking import Transformer
@@ -30,6 +30,7 @@ class TorchWriting:
     def prepare(self, program: Program) -> Program:
         """Classes, methods, the training flag: the PyTorch way."""
         recurrence.take_apart(program)
+        starts.in_place(program)
         for definition in program.definitions:
             definition.node = _Conventions(program).visit(definition.node)
         return program

@@ -249,7 +249,7 @@ def _is_fixed(spelling: Spelling, event: Event) -> bool:
     )  # fmt: skip
 
 
-_TELLING = frozenset({"scale", "center"})
+_TELLING = frozenset({"scale", "center", "use_scale", "transpose_kernel"})
 
 
 def layer_attributes(recording: Any) -> dict[int, tuple[OpDef, Spelling, dict[str, Any]]]:

@@ -77,7 +77,7 @@ class _Apply(Transformer):
                 break
         if node.layer:
             node.nf_ranks = self.layout.ranks.get(getattr(node, "nf_id", -1), set())  # type: ignore[attr-defined]
-        edit = self._edit(node, "made" if node.layer else "call")
+        edit = (self._edit(node, "made") or self._edit(node, "layer")) if node.layer else self._edit(node)
         calls = self._edit(node) if node.layer else None
         self.generic_visit(node)
         if edit is None:
@@ -246,7 +246,18 @@ class _Apply(Transformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if dotted(node.func) in _ORDERLESS and node.args:
             node.args[0].nf_orderless = True  # type: ignore[attr-defined]
-        return self.generic_visit(node)
+        self.generic_visit(node)
+        return self._summed(node) if dotted(node.func) == "sum" else node
+
+    def _summed(self, node: ast.Call) -> ast.expr:
+        """Python's own ``sum``, of tensors."""
+        edit = self._edit(node)
+        if edit is None:
+            return node
+        members = _members(edit.convert, "x")
+        if members:
+            node.args[0] = _convert_members(node.args[0], members)
+        return transposed(node, edit.result) if edit.result else node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if isinstance(node.value, Op) and node.value.name == "shape":

@@ -61,6 +61,11 @@ class Edit:
             and plain
         )
 
+    @property
+    def own(self) -> Edit:
+        """What concerns the arguments of a layer that is called, not the call."""
+        return Edit(attributes=self.attributes, reorder=self.reorder, rename=self.rename)
+
     def key(self) -> str:
         """Equal for edits that can share one site."""
         return repr(
@@ -105,9 +110,11 @@ class Solver:
         self, found: Sequence[Use], inputs: Sequence[Tensor], outputs: Sequence[Tensor], pinned: set[tuple[str, int]],
         wishes: Mapping[int, Order], habits: Mapping[Habit, Order], *, keep_interface: bool,
         leading: Collection[int] = (), leaders: Collection[tuple[str, int]] = (),
-        native: Callable[[int], Order] = native,
+        native: Callable[[int], Order] = native, plain: bool = False,
     ) -> None:  # fmt: skip
         self.native = native
+        self.plain = plain
+        """Whether everything between the layers stays in the source's order: no site can disagree with itself then."""
         self.leaders = leaders
         self.found = found
         self.inputs = inputs
@@ -121,6 +128,8 @@ class Solver:
         self.keep_interface = keep_interface
         self.leading = leading
         self.conflicts: set[tuple[str, int]] = set()
+        self.sharing: dict[tuple[str, int], set[tuple[str, int]]] = {}
+        """The sites that have a say in what a place becomes: in a layer's arguments, those that call it."""
         self.free: set[int] = set()
         self.carried: dict[Habit, set[Order]] = {}
 
@@ -129,7 +138,7 @@ class Solver:
         from netferry.passes.layout import rules
         from netferry.passes.layout.steps import opaque
 
-        for use in reversed(self.found):
+        for use in () if self.plain else reversed(self.found):
             self._follow_habit(use)
             if use.where not in self.pinned:
                 rules.desire(self, use)
@@ -173,19 +182,29 @@ class Solver:
     def _apply(self, use: Use, rule: Rule, opaque: Rule) -> None:
         edit = (opaque if use.where in self.pinned else rule)(self, use)
         where = use.where
-        if where in self.leaders and where not in self.pinned:
+        if self.plain:
+            self._restore(use, edit)
+        elif where in self.leaders and where not in self.pinned:
             self._lead(use, edit)
         first = next(iter(use.operands.values()), None)
         if use.instance is not None and use.made is not None and isinstance(first, Tensor):
             self.layout.ranks.setdefault(use.made, set()).add(len(first.shape))
         if where[1] < 0 or (use.site is None and use.made is None):
             return
-        edits = self.layout.edits
-        before = edits.get(where)
-        if before is None:
-            edits[where] = edit
-        elif before.key() != edit.key():
-            self.conflicts.add(where)
+        if use.site is not None and use.instance is not None:
+            if use.made is not None:
+                self._note(("layer", use.made), edit.own, where)
+            elif not edit.own.trivial:
+                self.conflicts.add(where)  # Nobody can say it where the layer is made.
+        self._note(where, edit, where)
+
+    def _note(self, place: tuple[str, int], edit: Edit, where: tuple[str, int]) -> None:
+        """An edit of a place, on which all sites that share it must agree."""
+        sharing = self.sharing.setdefault(place, set())
+        sharing.add(where)
+        before = self.layout.edits.setdefault(place, edit)
+        if before.key() != edit.key():
+            self.conflicts |= sharing
 
     def _lead(self, use: Use, edit: Edit) -> None:
         """Give the result in the order that convolutions want, for those that get it now from here, now from elsewhere."""
@@ -196,6 +215,14 @@ class Solver:
         if have != wanted:
             edit.result = conversion(have, wanted)
             self.set(result, wanted)
+
+    def _restore(self, use: Use, edit: Edit) -> None:
+        """Give the result in the source's order."""
+        for result in use.results:
+            have = self.order(result)
+            if not is_identity(have) and len(use.results) == 1 and edit.result is None:
+                edit.result = conversion(have, identity(len(have)))
+                self.set(result, identity(len(have)))
 
     def sources(self, where: tuple[str, int]) -> set[tuple[str, int]]:
         """The sites from which layers made or called at one place get what is not in the order that they want."""
@@ -279,20 +306,10 @@ def solve(
     wishes: dict[int, Order] = {}
     habits: dict[Habit, Order] = {}
     leaders: set[tuple[str, int]] = set()
+    options: Any = {"keep_interface": keep_interface, "leading": leading, "leaders": leaders, "native": native}
     solver: Solver
     for _ in range(_ROUNDS):
-        solver = Solver(
-            found,
-            inputs,
-            outputs,
-            pinned,
-            wishes,
-            habits,
-            keep_interface=keep_interface,
-            leading=leading,
-            leaders=leaders,
-            native=native,
-        )
+        solver = Solver(found, inputs, outputs, pinned, wishes, habits, **options)
         solver.run()
         new: dict[Any, Order] = {k: v for k, v in solver.wishes.items() if k not in wishes}
         fresh = solver.conflicts - pinned
@@ -309,6 +326,9 @@ def solve(
         if fresh and not new:  # What a new wish makes of the sites decides whether they agree.
             pinned.add(min(fresh, key=lambda w: w[1]) if len(fresh) > 8 else next(iter(fresh)))
             pinned |= fresh
+    if solver.conflicts:  # Code that is written once cannot do what each of its uses needs.
+        solver = Solver(found, inputs, outputs, set(), {}, {}, plain=True, **options)
+        solver.run()
     return solver.layout
 
 
