@@ -114,7 +114,8 @@ for _name in ("var", "std"):
         ignore=("dtype", "out"),
     )  # fmt: skip
 _function(
-    "vector_norm", f"{_NUMPY}linalg.norm", "x, ord=2, axis=None, keepdims=False", maps={"axis": "axes"},
+    "vector_norm", f"{_NUMPY}linalg.norm", "x, ord=None, axis=None, keepdims=False",
+    maps={"axis": "axes", "ord": values("ord", {None: 2})},  # a given order makes matrix norms of two axes
 )  # fmt: skip
 _function("vstack", f"{_NUMPY}vstack", "tup, dtype=None", maps={"tup": "xs"}, ignore=("dtype",))
 _function("hstack", f"{_NUMPY}hstack", "tup, dtype=None", maps={"tup": "xs"}, ignore=("dtype",))

@@ -56,19 +56,21 @@ for _n in (1, 2, 3):
             "params": {"kernel": f"weight: {_kernel}", "bias": "bias: O"}, "implies": {"output_padding": None},
         }  # fmt: skip
         _names: dict[str, Conversion | str] = {
-            "strides": "stride",
-            "kernel_dilation": "dilation",
+            "strides": Conversion("stride", "({} or 1)"),
+            "kernel_dilation": Conversion("dilation", "({} or 1)"),
             "padding": _TRANSPOSED_PADDING,
         }
-        _rest = "kernel_size, strides=1, padding='SAME', kernel_dilation=1, use_bias=True, mask=None"
+        _rest = "padding='SAME', kernel_dilation=None, use_bias=True, mask=None"
+        _others = "dtype=None, param_dtype=..., precision=None, kernel_init=..., bias_init=..."
         _layer(
-            f"conv_transpose{_n}d", "ConvTranspose", f"features, {_rest}, transpose_kernel=False",
+            f"conv_transpose{_n}d", "ConvTranspose",
+            f"features, kernel_size, strides=None, {_rest}, {_others}, transpose_kernel=False",
             maps={"features": "out_channels", **_names}, **_options, ignore=("mask",),
         )  # fmt: skip
         extend(
             f"conv_transpose{_n}d", "flax",
             nnx_layer(
-                "ConvTranspose", f"in_features, out_features, {_rest.replace('strides=1,', 'strides=1, *,')}, transpose_kernel=False",
+                "ConvTranspose", f"in_features, out_features, kernel_size, strides=None, *, {_rest}, transpose_kernel=False",
                 maps={"in_features": "in_channels", "out_features": "out_channels", **_names}, ignore=("mask",),
                 write=False, **_options,
             ),
