@@ -31,6 +31,19 @@ def _parts_of(kind: type[ast.AST]) -> tuple[str, ...]:
     return found
 
 
+def children(node: ast.AST) -> list[ast.AST]:
+    """The nodes directly below, in the order of their fields."""
+    found: list[ast.AST] = []
+    fields = _parts.get(node.__class__)
+    for name in _parts_of(node.__class__) if fields is None else fields:
+        value = getattr(node, name, None)
+        if value.__class__ is list:
+            found.extend(member for member in value if isinstance(member, ast.AST))
+        elif isinstance(value, ast.AST):
+            found.append(value)
+    return found
+
+
 def walk(tree: ast.AST) -> Iterator[ast.AST]:
     """Every node of a tree, breadth first."""
     waiting = deque((tree,))

@@ -5,23 +5,6 @@ import math
 import keras
 from keras import ops
 
-
-class AdaptiveAveragePooling(keras.layers.Layer):
-    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = output_size
-
-    def call(self, x):
-        for axis, count in enumerate(self.output_size, start=1):
-            size, count = x.shape[axis], count or x.shape[axis]
-            x = ops.swapaxes(x, 0, axis)
-            windows = [x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)]
-            x = ops.swapaxes(ops.stack([ops.mean(w, axis=0) for w in windows]), 0, axis)
-        return x
-
-
 # Numbers are the output channels of a convolution, "M" is a max pooling.
 cfg = {
     "VGG11": [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"],
@@ -50,7 +33,7 @@ class VGG(keras.Model):
     def __init__(self, features, num_classes=1000, hidden=4096):
         super().__init__()
         self.features = features
-        self.avgpool = AdaptiveAveragePooling((7, 7))
+        self.avgpool = keras.layers.AdaptiveAveragePooling2D((7, 7))
         self.classifier = keras.Sequential(
             [
                 keras.layers.Dense(hidden),

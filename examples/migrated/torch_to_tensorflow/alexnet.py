@@ -7,26 +7,6 @@ from tensorflow import keras
 from tensorflow.keras import layers
 
 
-class AdaptiveAveragePooling(layers.Layer):
-    """Average pooling of channels-last data by as many windows as `output_size` says, which may overlap."""
-
-    def __init__(self, output_size, **kwargs):
-        super().__init__(**kwargs)
-        self.output_size = output_size
-
-    def call(self, x):
-        for axis, count in enumerate(self.output_size, start=1):
-            size, count = x.shape[axis], count or x.shape[axis]
-            x = keras.ops.swapaxes(x, 0, axis)
-            windows = [
-                x[i * size // count : -(-(i + 1) * size // count)] for i in range(count)
-            ]
-            x = keras.ops.swapaxes(
-                tf.stack([tf.reduce_mean(w, axis=0) for w in windows]), 0, axis
-            )
-        return x
-
-
 class AlexNet(keras.Model):
     """Five convolutions, three fully connected layers.
 
@@ -58,7 +38,7 @@ class AlexNet(keras.Model):
             ]
         )
         # any image size ends up as 6x6 here
-        self.avgpool = AdaptiveAveragePooling((6, 6))
+        self.avgpool = layers.AdaptiveAveragePooling2D((6, 6))
         self.classifier = keras.Sequential(
             [
                 layers.Dropout(dropout),

@@ -45,6 +45,8 @@ _OTHERWISE: Final = frozenset(
         "separable_conv",
         "max_pool",
         "average_pool",
+        "adaptive_average_pool",
+        "adaptive_max_pool",
         "scatter",
         "scatter_update",
         "slice_update",

@@ -36,6 +36,11 @@ def _is_one(value: Any) -> bool:
     return value == 1 or (isinstance(value, list | tuple) and all(v == 1 for v in value))
 
 
+def _is_whole(size: Any) -> bool:
+    """Whether every axis is told its size."""
+    return None not in size if isinstance(size, list | tuple) else size is not None
+
+
 # -- references ------------------------------------------------------------------------------------------------------
 
 
@@ -442,12 +447,21 @@ def _register_adaptive(n: int, kind: str, reduce: str) -> None:
     function = f"adaptive_{kind.lower()}_pool"
     axes = tuple(range(1, n + 1))
     when = {"output_size": _is_one}
+    whole = {"output_size": _is_whole}
+    exact = n < 3  # TensorFlow pools three dimensions in 32 bits only
+    named = Spelling(
+        f"keras.ops.{function}", "inputs, output_size, data_format=None", maps={"inputs": "x"},
+        fixed={"data_format": None}, when=whole, positional=2, write=exact,
+    )  # fmt: skip
 
     def spellings(package: str, ops: str) -> list[Spelling]:
+        name, kinds = f"Adaptive{kind}Pooling", {"output_size": f"axes{n}"}
         return [
             template(f"{package}.layers.Global{kind}Pooling{n}D(keepdims=True)", layer=True, call="x", when=when),
-            support_layer(f"Adaptive{kind}Pooling", "output_size", kinds={"output_size": f"axes{n}"}),
+            keras_layer(package, f"{name}{n}D", "output_size, data_format=None", kinds=kinds, when=whole, write=exact),
+            support_layer(name, "output_size", kinds=kinds),
             template(f"{ops}{reduce}({{x}}, axis={axes}, keepdims=True)", when=when),
+            *([named] if package == "keras" else []),
             supported(function, "x, output_size", positional=2),
         ]
 

@@ -61,9 +61,10 @@ def all_layers(layer):
     """A layer and all layers below it, each once."""
     found = [layer]
     for layer in found:
-        found += [child for child in children(layer) if child not in found]
+        held = keras.tree.flatten(list(vars(layer).values()))
+        found += [new for new in dict.fromkeys(held) if isinstance(new, keras.layers.Layer) and new not in found]
     return found
-''', requires=("children",))  # fmt: skip
+''')  # fmt: skip
 keras_support("named_children", '''
 def named_children(layer):
     """The layers that a layer holds, by the names of its attributes, or by their positions in a `Sequential`."""

@@ -23,10 +23,14 @@ Step = tuple[ast.Name, ast.expr]
 def simplify(program: Program) -> None:
     """Let such layers return what is used of them (``returns``: ``outputs``, ``last`` or ``all``)."""
     classes = program.classes()
-    for node in classes:
-        others = {n.attr for c in classes if c is not node for n in _own_attributes(c)}
-        for attribute, op in _stacks(node).items():
-            calls = None if attribute in others else _calls(node, attribute)
+    found = {node: stacks for node in classes if (stacks := _stacks(node))}
+    if not found:
+        return
+    owned = {node: {n.attr for n in _own_attributes(node)} for node in classes}
+    for node, stacks in found.items():
+        for attribute, op in stacks.items():
+            shared = any(attribute in names for other, names in owned.items() if other is not node)
+            calls = None if shared else _calls(node, attribute)
             if calls:
                 _apply(node, op, calls)
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator
 
-from netferry.walking import walk
+from netferry.walking import children, walk
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Children = Callable[[ast.AST], Iterable[ast.AST]]
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPED = (
+    *_COMPREHENSIONS, ast.Name, ast.AugAssign, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef,
+)  # fmt: skip
+"""What reads names by rules of its own."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
@@ -33,31 +37,35 @@ def bound_names(statements: Iterable[ast.stmt]) -> set[str]:
 
 def _own_nodes(nodes: Iterable[ast.AST]) -> Iterator[ast.AST]:
     """The nodes below that belong to the same scope (walrus targets inside comprehensions do too)."""
-    for node in nodes:
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
         yield node
         if isinstance(node, _COMPREHENSIONS):
-            yield from (n.target for n in walk(node) if isinstance(n, ast.NamedExpr))
+            waiting.extend(n.target for n in walk(node) if isinstance(n, ast.NamedExpr))
         elif isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _own_nodes(node.decorator_list)
+            waiting.extend(node.decorator_list)
         elif not isinstance(node, ast.Lambda):
-            yield from _own_nodes(ast.iter_child_nodes(node))
+            waiting.extend(children(node))
 
 
-def free_names(node: ast.AST, children: Children = ast.iter_child_nodes) -> set[str]:
+def free_names(node: ast.AST, parts: Children = children) -> set[str]:
     """The names that ``node`` reads from outside itself when it is run or, for functions, called.
 
-    ``children`` gives the parts of a node, where a tree has more of them than its fields.
+    ``parts`` gives those of a node, where a tree has more of them than its fields.
     """
-    return _Free(children).of(node)
+    return _Free(parts).of(node)
 
 
 class _Free:
     """Scoping as Python does it: class bodies see names but do not lend them to their methods."""
 
-    def __init__(self, children: Children) -> None:
-        self._children = children
+    def __init__(self, parts: Children) -> None:
+        self._children = parts
 
     def of(self, node: ast.AST) -> set[str]:
+        if not isinstance(node, _SCOPED):
+            return self._all(self._children(node))
         match node:
             case ast.Name(id=name, ctx=ast.Load() | ast.Del()):
                 return {name}
