@@ -21,7 +21,7 @@ from netferry.pivot.program import Definition, Import, Program
 from netferry.pivot.render import Text, remember
 from netferry.project import Project, SourceFile
 from netferry.project.names import bound_names, dotted, free_names
-from netferry.project.reachable import Index, is_star
+from netferry.project.reachable import Index, exported, is_star
 from netferry.reader import Reader, local_names
 from netferry.walking import Transformer, walk
 
@@ -194,7 +194,7 @@ class Assembler:
                     elif self.project.owns(origin) and alias.name != "*":
                         found[local] = (origin, alias.name)
                     elif alias.name == "*" and self.project.owns(origin):
-                        for name in bound_names(self.project.file(origin).tree.body):
+                        for name in exported(self.project, origin):
                             found.setdefault(name, (origin, name))
             elif isinstance(statement, ast.Import):
                 for alias in statement.names:

@@ -512,3 +512,77 @@ def test_sizes_of_kernels_are_known_before_the_first_call() -> None:
     assert made.status == 0, made.verification.reason
     assert "kh, kw = self.kernel_size\n" in made.code
     assert "self.channels = self.filters\n" in made.code
+
+
+PRIVATE = """class _Act(nn.Module):
+    def forward(self, x):
+        return x * torch.sigmoid(x)
+
+
+class _Inner(nn.Module):
+    def __init__(self):
+        super(_Inner, self).__init__()
+        self.a = nn.Conv2d(3, 3, 1)
+        self.act = _Act()
+
+    def forward(self, x):
+        return self.act(self.a(x))
+
+
+class Outer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = _Inner()
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(Outer(), nn.ReLU())
+
+    def forward(self, x):
+        return self.body(x)[:, np.array([0, 2])]
+"""
+
+
+@pytest.mark.parametrize("to", ["keras", "tensorflow"])
+def test_private_classes_have_names_that_scopes_allow(to: str) -> None:
+    made = migrated(PRIVATE, "2x3x5x6", to=to, head="import numpy as np\n" + HEAD)
+    assert made.status == 0, made.verification.reason
+
+
+SIZED = """class Net(nn.Module):
+    def __init__(self, rows, columns, offset=False):
+        super().__init__()
+        self.weight = nn.Parameter(torch.Tensor(rows, columns))
+        if offset:
+            self.offset = nn.Parameter(torch.Tensor(rows, columns))
+        self.weight.data.uniform_(-1, 1)
+
+    def forward(self, x):
+        return x @ self.weight
+"""
+
+
+def test_tensors_of_several_sizes_are_known_where_nothing_ran() -> None:
+    made = migrated(SIZED, "2x4", call="Net(4, 3)")
+    assert made.status == 0 and not codes(made)
+
+
+RESIZED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+
+    def forward(self, x, y):
+        return F.interpolate(self.up(x), size=y.shape[2:], mode="nearest") + y
+"""
+
+
+def test_resizing_carries_what_its_mode_needs_alone() -> None:
+    made = migrated(RESIZED, "2x3x5x6", "2x3x9x7")
+    assert made.status == 0, made.verification.reason
+    assert "resize_linear" in made.code and "resize_nearest" in made.code and "bicubic" not in made.code

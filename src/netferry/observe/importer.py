@@ -13,12 +13,17 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from netferry.observe import absent
 from netferry.observe.instrument import RECORDER, instrument
 from netferry.ops.carried import mark, recognised
 
 if TYPE_CHECKING:
     from netferry.observe.recorder import Recorder
     from netferry.project import Project, SourceFile
+
+
+_EMPTY = "__netferry_empty__"
+"""Set in packages whose ``__init__`` was left out."""
 
 
 class _Loader(importlib.abc.Loader):
@@ -73,16 +78,18 @@ class _Finder(importlib.abc.MetaPathFinder):
 
 def execute(file: SourceFile, tree: ast.Module, module: types.ModuleType, recorder: Recorder) -> None:
     """Run the instrumented ``tree`` of ``file`` as ``module``."""
-    module.__dict__[RECORDER] = recorder
+    module.__dict__.update({RECORDER: recorder, absent.MAKER: absent.absent})
     module.__file__ = str(file.path)
     known = recognised(file.tree, recorder.probe.name)
-    code = compile(
-        instrument(tree, {name: mark(name, path) for name, path in known.items()}),
-        str(file.path),
-        "exec",
-        dont_inherit=True,
-    )
-    exec(code, module.__dict__)  # noqa: S102 - running the user's code is the observation
+    made = instrument(tree, {name: mark(name, path) for name, path in known.items()})
+    code = compile(made, str(file.path), "exec", dont_inherit=True)
+    try:
+        exec(code, module.__dict__)  # noqa: S102 - running the user's code is the observation
+    except ModuleNotFoundError as error:
+        fewer = absent.without(tree, error.name)
+        if fewer is None:
+            raise
+        execute(file, fewer, module, recorder)
 
 
 @contextmanager
@@ -107,6 +114,8 @@ def loading(
         sys.meta_path.remove(finder)
         for path in paths:
             sys.path.remove(path)
+        for name in [n for n, m in sys.modules.items() if _EMPTY in getattr(m, "__dict__", ())]:
+            del sys.modules[name]
         sys.modules.update(before)
         for name, module in before.items():
             _bind(name, module)
@@ -126,13 +135,40 @@ def _bind(name: str, module: types.ModuleType) -> None:
         setattr(sys.modules[package], short, module)
 
 
+def _imported(file: SourceFile) -> types.ModuleType:
+    """A module of a package; where the package itself cannot be loaded, without what its ``__init__`` does."""
+    try:
+        return importlib.import_module(file.module)
+    except Exception:
+        names = file.package.split(".")
+        folders = [file.path.parents[len(names) - 1 - depth] for depth in range(len(names))]
+        for depth, folder in enumerate(folders):
+            _stand_in(".".join(names[: depth + 1]), str(folder))
+        try:
+            return importlib.import_module(file.module)
+        except Exception:  # noqa: BLE001 - the first reason is the user's
+            pass
+        raise
+
+
+def _stand_in(name: str, folder: str) -> None:
+    """A package that was not loaded, as one whose ``__init__`` is empty."""
+    if name in sys.modules:
+        return
+    package = types.ModuleType(name)
+    package.__path__ = [folder]
+    package.__dict__[_EMPTY] = True
+    sys.modules[name] = package
+    _bind(name, package)
+
+
 def load_main(
     project: Project, tree: ast.Module, recorder: Recorder, prepare: Callable[[Any], None]
 ) -> types.ModuleType:
     """The main module: whole when it is part of a package, else reduced to ``tree`` (what the entry reaches)."""
     file = project.main
     if file.package and project.owns(file.package):
-        module = importlib.import_module(file.module)
+        module = _imported(file)
         if RECORDER in module.__dict__:
             prepare(module)
             return module

@@ -96,6 +96,9 @@ def names_in(tree: ast.AST) -> set[str]:
     return {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
 
 
+_NOT_LOADED = "NF022"
+
+
 def observe(
     project: Project, frontend: Frontend, entry: str, call: str, specs: Sequence[InputSpec], prelude: str = "",
 ) -> Observation:  # fmt: skip
@@ -105,6 +108,7 @@ def observe(
         NetferryError: the source cannot be loaded, or the constructor or forward pass raises.
     """
     watched = _reached(project, entry, call, prelude)
+    first: NetferryError | None = None
     for real in (False, True):
         try:
             found = _observe(project, frontend, entry, call, specs, prelude, watched, real=real)
@@ -112,9 +116,10 @@ def observe(
             if missed:  # Classes that no name leads to, as from a registry.
                 found = _observe(project, frontend, entry, call, specs, prelude, watched | missed, real=real)
             return found
-        except NetferryError:
-            if real:
-                raise
+        except NetferryError as error:
+            if first is not None:  # A module that cannot be loaded twice hides why it had to be.
+                raise (first if error.diagnostic.code == _NOT_LOADED else error) from None
+            first = error
     raise AssertionError("unreachable")
 
 
@@ -194,9 +199,9 @@ def _load(
     except NetferryError:
         raise
     except SystemExit as error:
-        raise _raised("NF022", "loading the definitions ends the program:", project, error) from error
+        raise _raised(_NOT_LOADED, "loading the definitions ends the program:", project, error) from error
     except Exception as error:
-        raise _raised("NF022", "loading the definitions raises", project, error) from error
+        raise _raised(_NOT_LOADED, "loading the definitions raises", project, error) from error
     finally:
         sys.argv = command_line
 

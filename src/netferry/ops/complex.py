@@ -48,6 +48,23 @@ register(
 )
 register(
     OpDef(
+        "complex",
+        "x, imag",
+        "Complex numbers of real and imaginary parts.",
+        layout="elementwise",
+        reference=lambda x, imag: x + 1j * imag,
+        spellings={
+            "torch": [Spelling("torch.complex", "real, imag, *, out=None", maps={"real": "x"}, ignore=("out",))],
+            "tensorflow": [tensorflow("complex", "real, imag, name=None", maps={"real": "x"})],
+            "keras": [template("keras.ops.view_as_complex(keras.ops.stack([{x}, {imag}], axis=-1))")],
+            "flax": [Spelling("jax.lax.complex", "x, y", maps={"y": "imag"})],
+        },
+        cases=[Case({"x": (3, 4), "imag": (3, 4)}, gradients=False)],
+        tolerance=_SINGLE,
+    )
+)
+register(
+    OpDef(
         "polar",
         "x, angle",
         "Complex numbers of absolute values and angles.",

@@ -127,9 +127,45 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=F
 )
 
 
+_LOOP = """rank = len(x.shape) - 2
+    sizes, factors = ((v,) * rank if v is None or isinstance(v, (int, float)) else v for v in (size, scale_factor))
+    for axis, (count, factor) in enumerate(zip(sizes, factors), start=1):
+        length = x.shape[axis]
+        count, step = (int(length * factor), 1 / factor) if count is None else (int(count), length / count)"""
+keras_support(
+    "resize_nearest",
+    f'''
+def resize_nearest(x, size=None, scale_factor=None):
+    """Resize the spatial axes of channels-last data to `size` or by `scale_factor`: the nearest entries, rounded down."""
+    {_LOOP}
+        nearest = np.minimum((np.arange(count) * step).astype(int), length - 1)
+        x = keras.ops.take(x, nearest, axis=axis)
+    return x
+''',
+)
+keras_support(
+    "resize_linear",
+    f'''
+def resize_linear(x, size=None, scale_factor=None, align_corners=False):
+    """Resize the spatial axes of channels-last data to `size` or by `scale_factor`, with linear interpolation."""
+    {_LOOP}
+        at = np.maximum((np.arange(count) + 0.5) * step - 0.5, 0)
+        if align_corners:
+            at = np.arange(count) * (length - 1) / max(count - 1, 1)
+        low = at.astype(int)
+        t = keras.ops.convert_to_tensor((at - low).reshape([-1] + [1] * (rank + 1 - axis)), dtype=x.dtype)
+        high = keras.ops.take(x, np.minimum(low + 1, length - 1), axis=axis)
+        x = keras.ops.take(x, low, axis=axis) * (1 - t) + high * t
+    return x
+''',
+)
+
 _REST = "size=None, scale_factor=None, mode='nearest', align_corners=None, recompute_scale_factor=None"
 layer_calling("Interpolation", "interpolate", "Resizes the spatial axes of channels-last data.", _REST)
 _SIZES = "size=None, scale_factor=None"
+_ALIGNED = f"{_SIZES}, align_corners=None"
+layer_calling("NearestResizing", "resize_nearest", "Resizes the spatial axes of channels-last data.", _SIZES)
+layer_calling("LinearResizing", "resize_linear", "Resizes the spatial axes of channels-last data.", _ALIGNED)
 _BILINEAR = {"mode": "bilinear", "align_corners": True}
 _NEAREST = {"mode": "nearest", "align_corners": None}
 
@@ -173,9 +209,24 @@ def _repetitions(package: str, repeat: str) -> list[Spelling]:
     return made
 
 
+def _by_mode() -> list[Spelling]:
+    """What one way of resizing needs, in short."""
+    made = []
+    for n, linear in enumerate(("linear", "bilinear", "trilinear"), start=1):
+        plain = {"recompute_scale_factor": lambda value: not value, "rank": n + 2}
+        made += [
+            support_layer("NearestResizing", _SIZES, when={"mode": "nearest", "align_corners": None, **plain}),
+            supported("resize_nearest", f"x, {_SIZES}", when={"mode": "nearest", "align_corners": None, **plain}),
+            support_layer("LinearResizing", _ALIGNED, when={"mode": linear, **plain}),
+            supported("resize_linear", f"x, {_ALIGNED}", when={"mode": linear, **plain}),
+        ]
+    return made
+
+
 def _targets(package: str, repeat: str) -> list[Spelling]:
     return [
         *_repetitions(package, repeat),
+        *_by_mode(),
         support_layer("Interpolation", _REST, positional=0),
         supported("interpolate", f"x, {_REST}"),
     ]
@@ -209,6 +260,15 @@ register(
             ),
             Case({"x": _IMAGE}, {"scale_factor": 1.7, "mode": "bilinear", "recompute_scale_factor": True}),
             Case({"x": _IMAGE}, {"size": (1, 7), "mode": "bilinear", "align_corners": True}),
+            *(
+                Case({"x": _IMAGE}, {**size, "mode": mode, "rank": 4})
+                for mode in ("nearest", "bilinear")
+                for size in (*_BY_SIZE, _BY_FACTOR[1])
+            ),
+            Case({"x": _IMAGE}, {"size": (1, 7), "mode": "bilinear", "align_corners": True, "rank": 4}),
+            Case({"x": _IMAGE}, {"scale_factor": (1.7, 0.6), "mode": "bilinear", "align_corners": True, "rank": 4}),
+            Case({"x": (2, 3, 5)}, {"size": 8, "mode": "linear", "rank": 3}),
+            Case({"x": (2, 3, 5, 4, 3)}, {"scale_factor": 2, "mode": "trilinear", "rank": 5}),
             Case({"x": (2, 3, 5)}, {"size": 8, "mode": "linear"}),
             Case({"x": (2, 3, 5, 4, 3)}, {"scale_factor": 2, "mode": "trilinear"}),
             *(Case({"x": (2, 3, 5, 4, 3)[:rank]}, {"scale_factor": 2.0, "rank": rank}) for rank in (3, 4, 5)),

@@ -62,7 +62,7 @@ def all_layers(layer):
     found = [layer]
     for layer in found:
         held = keras.tree.flatten(list(vars(layer).values()))
-        found += [new for new in dict.fromkeys(held) if isinstance(new, keras.layers.Layer) and new not in found]
+        found += dict.fromkeys(new for new in held if isinstance(new, keras.layers.Layer) and new not in found)
     return found
 ''')  # fmt: skip
 keras_support("named_children", '''

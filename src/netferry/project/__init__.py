@@ -20,7 +20,7 @@ from netferry.diagnostics import failure
 from netferry.project.cells import Text
 from netferry.project.files import SUFFIXES, SourceFile, read
 from netferry.project.names import bound_names, imported_packages
-from netferry.project.reachable import Reached, closure, definitions, is_main_guard, resolve
+from netferry.project.reachable import Reached, closure, definitions, exported, is_main_guard, is_star, resolve
 
 __all__ = ["Project", "Reached", "SourceFile", "closure", "definitions", "is_main_guard", "load", "split"]
 
@@ -45,6 +45,8 @@ class Project:
     _files: dict[str, SourceFile] = field(default_factory=dict)
     _paths: dict[str, Path | None] = field(default_factory=dict)
     _tops: dict[str, list[Path]] = field(default_factory=dict)
+    star: dict[str, set[str]] = field(default_factory=dict)
+    """Module -> what ``from module import *`` can bring, as far as it was asked for."""
 
     def __post_init__(self) -> None:
         self._files[self.main.module] = self.main
@@ -69,10 +71,17 @@ class Project:
         if not self.owns(f"{package}.{name}"):
             return False
         file = self.file(package) if self.owns(package) else None
-        return file is None or not any(
-            name in bound_names([statement])
-            and not (isinstance(statement, ast.ImportFrom) and file.absolute(statement) == package)
-            for statement in file.tree.body
+        return file is None or not any(self._binds(file, statement, package, name) for statement in file.tree.body)
+
+    def _binds(self, file: SourceFile, statement: ast.stmt, package: str, name: str) -> bool:
+        """Whether a statement of a package's own file gives the name another meaning than the module of that name."""
+        if not isinstance(statement, ast.ImportFrom):
+            return name in bound_names([statement])
+        origin = file.absolute(statement)
+        if origin == package:
+            return False
+        return name in (
+            exported(self, origin) if is_star(statement) and self.owns(origin) else bound_names([statement])
         )
 
     def adopt(self, packages: Collection[str]) -> None:

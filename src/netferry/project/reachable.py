@@ -240,12 +240,14 @@ def imported(
 
 def exported(project: Project, module: str) -> set[str]:
     """Every name that ``from module import *`` can bring (private ones included)."""
+    if module in project.star:
+        return project.star[module]
     file = project.file(module)
-    names = bound_names(file.tree.body)
+    names = project.star[module] = bound_names(file.tree.body)  # Modules may import each other.
     for statement in file.tree.body:
         if is_star(statement) and isinstance(statement, ast.ImportFrom):
             target = file.absolute(statement)
-            if project.owns(target) and target != module:
+            if project.owns(target):
                 names |= exported(project, target)
     return names
 

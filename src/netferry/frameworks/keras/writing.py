@@ -183,9 +183,12 @@ class _Conventions(Transformer):
             return
         prefix = names.snake_case(node.name.lstrip("_"))
         unique = f"{self.conventions.prefix}.backend.get_uid('{prefix}')"
+        plain = ("super().__init__()", f"super({node.name}, self).__init__()")
+        if not any(isinstance(s, ast.FunctionDef) and s.name == "__init__" for s in node.body):
+            node.body.insert(ast.get_docstring(node) is not None, _plain_constructor())
         for statement in walk(node):
             call = statement.value if isinstance(statement, ast.Expr) else None
-            if isinstance(call, ast.Call) and ast.unparse(call) == "super().__init__()":
+            if isinstance(call, ast.Call) and ast.unparse(call) in plain:
                 name = ast.parse(f'f"{prefix}_{{{unique}}}"', mode="eval").body
                 call.keywords = [ast.keyword("name", name)]
 
@@ -302,3 +305,7 @@ class _Conventions(Transformer):
 def _replacing(made: ast.stmt, original: ast.stmt) -> ast.stmt:
     made.nf_replaces = getattr(original, "nf_replaces", original)  # type: ignore[attr-defined]
     return ast.copy_location(made, original)
+
+
+def _plain_constructor() -> ast.stmt:
+    return ast.parse("def __init__(self):\n    super().__init__()").body[0]

@@ -50,7 +50,10 @@ def _op(reader: Reader, node: ast.Call, dtype: str) -> Op | None:
 def _shape(reader: Reader, node: ast.Call) -> ast.expr | None:
     """The sizes that were given, one by one or as a shape."""
     kinds = [_kinds(reader, argument) for argument in node.args]
-    if all(found and found <= {"int"} for found in kinds):
+    several = len(node.args) > 1 and not any(
+        isinstance(a, ast.Starred) for a in node.args
+    )  # Contents are one argument.
+    if several or all(found and found <= {"int"} for found in kinds):
         return ast.Tuple([reader.visit(a) for a in node.args], ast.Load())
     if len(kinds) == 1 and kinds[0] == {"shape"}:
         argument = node.args[0]

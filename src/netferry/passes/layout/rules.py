@@ -353,7 +353,7 @@ def index(solver: Solver, use: Use) -> Edit:
     if is_identity(order) and basic and wish is not None and _only_new(items, wish):
         solver.set(use.results[0], wish)
         return Edit(reorder={"index": wish})
-    if is_identity(order) and None in items and all(i is None or i == slice(None) for i in items):
+    if is_identity(order) and basic and None in items and all(i is None or i == slice(None) for i in items):
         solver.free.add(use.results[0].identity)
     if is_identity(order) or not basic:
         return opaque(solver, use)
