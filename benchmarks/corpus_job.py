@@ -13,6 +13,8 @@ from benchmarks.corpus_recheck import Disagreement, recheck
 
 STATUSES = ("verified", "mismatch", "unverified", "unsupported", "crashed", "false-verified")
 _INTERNAL_ERROR = "NF099"
+_PROOF = "NF05"
+"""What the codes about the comparison begin with: why there is no proof says more than what was left out."""
 
 
 def migrate(row: Row, target: str, file: Path) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def classify(migration: Any) -> dict[str, Any]:
     verdict = migration.verification.status if migration.verification else "unverified"
     if verdict == "unverified" and errors:
         verdict = "unsupported"
-    first = next(iter(errors or diagnostics), None)
+    proofs = [d for d in diagnostics if d.code.startswith(_PROOF)]
+    first = next(iter(errors or proofs or diagnostics), None)
     message = f"{first.message} ({_place(first)})" if first else ""
     return {"status": verdict, "codes": dict(Counter(d.code for d in diagnostics)), "message": message}
 

@@ -38,8 +38,8 @@ class Row:
 
     @property
     def load(self) -> str:
-        """How the source is read: ``module``, ``file`` or ``extract``."""
-        return str(self.fields.get("load", "file"))
+        """How the source is read: ``module``, ``file`` or ``extract``; cells and scripts, which train, are taken apart."""
+        return str(self.fields.get("load") or ("extract" if _trains(self.file) else "file"))
 
     @property
     def package(self) -> str:
@@ -96,6 +96,11 @@ class Row:
     def tab(self) -> str:
         """Which variant of a chapter's code is meant; empty for a source without variants."""
         return str(self.fields.get("tab", "pytorch" if self.file.suffix == ".md" else ""))
+
+
+def _trains(path: Path) -> bool:
+    """Whether a file is a page, a notebook or a script outside packages: what is no library."""
+    return path.suffix in (".md", ".ipynb") or not (path.parent / "__init__.py").exists()
 
 
 def locate(file: str, package: str, root: Path) -> Path:

@@ -18,6 +18,8 @@ from benchmarks.corpus_manifest import Row
 
 Namespace = dict[str, Any]
 _MARKDOWN_FENCE = "```"
+_GROWS = frozenset({"add", "append", "extend", "build"})
+"""Methods that go on building what a script has begun."""
 
 
 def namespace(row: Row) -> Namespace:
@@ -66,7 +68,7 @@ def _extract(row: Row) -> Namespace:
     """Only the definitions that the entry and the call reach: importing the file would train."""
     tree = ast.parse(python_of(row.file, row.tab))
     found: Namespace = {"__name__": "corpus", "tab": SimpleNamespace(selected=lambda *names: row.tab in names)}
-    sys.path.insert(0, str(row.file.parent))
+    sys.path[:0] = map(str, row.file.parents[:3])
     for node in tree.body:
         if isinstance(node, ast.Import | ast.ImportFrom):
             _execute(node, found, guarded=True)
@@ -74,7 +76,7 @@ def _extract(row: Row) -> Namespace:
     wanted = _names([ast.parse(row.call)]) | {row.entry}
     given = set(found)  # the prelude replaces the script's own constants
     for node in _reachable(tree.body, wanted, given):
-        _execute(node, found, guarded=isinstance(node, ast.Assign))
+        _execute(node, found, guarded=not isinstance(node, ast.ClassDef | ast.FunctionDef))
     return found
 
 
@@ -107,6 +109,10 @@ def _defined(node: ast.stmt) -> set[str]:
             return {node.name} | _names(arguments)
         case ast.Assign():
             return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method))):
+            return {name} if method in _GROWS else set()
+        case ast.For() | ast.If() | ast.With() | ast.AnnAssign() | ast.AugAssign():
+            return {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
     return set()
 
 

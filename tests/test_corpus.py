@@ -155,6 +155,18 @@ def test_extraction_takes_only_what_is_reached(tmp_path: Path) -> None:
     assert corpus_source.build(row(tmp_path, load="extract", prelude="size = 10")) == 13
 
 
+def test_what_a_script_goes_on_building_is_extracted(tmp_path: Path) -> None:
+    folder = tmp_path / "owner__name" / "a"
+    folder.mkdir(parents=True)
+    script = "sizes = []\nsizes.append(2)\nfor k in range(3):\n    total = k\nsizes.sort(not_there)\nfit(sizes)\n"
+    (folder / "model.py").write_text(script)
+    assert row(tmp_path).load == "extract"
+    assert corpus_source.build(row(tmp_path, entry="sizes", call="sizes + [total]")) == [2, 2]
+    (folder / "__init__.py").touch()
+    assert row(tmp_path).load == "file"
+    assert row(tmp_path, file="{owner/name}/a/page.ipynb").load == "extract"
+
+
 def test_cells_of_a_chapter(tmp_path: Path) -> None:
     chapter = "text\n```{.python .input}\n%%tab pytorch\na = 1\n```\n```{.python .input}\n%%tab jax\nb = 1\n```\n"
     (tmp_path / "chapter.md").write_text(chapter)

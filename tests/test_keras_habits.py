@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import netferry
+from netferry.verify.compare import TOLERANCE
 from tests.test_keras_styles import KERAS, TENSORFLOW, Style
 
 _OLD = """
@@ -46,6 +47,19 @@ class Net(keras.Model):
     def call(self, x, training=None):
         return self.last_norm(self.last(self.norm(self.conv(x), training=training)), training=training)
 """, "Net()", "2x8x7x3", ("class Norm(nn.BatchNorm2d):", "Norm(4)", "Norm(6, momentum=0.5)"),
+    ),
+    "a helper that is told no width": Style(
+        KERAS + """
+def norm(x):
+    return layers.ReLU()(layers.BatchNormalization()(x))
+
+
+def net(width=8):
+    inputs = keras.Input((9, 7, 3))
+    x = norm(layers.Conv2D(width, 3)(inputs))
+    x = norm(layers.DepthwiseConv2D(3, padding="same")(x))
+    return keras.Model(inputs, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
+""", "net(6)", "2x9x7x3", ("nn.BatchNorm2d(in_channels,", "Norm(width)"), ("Norm(6)", "BatchNorm2d(6"),
     ),
     "layers and names of Keras 2": Style(
         _OLD + """
@@ -362,3 +376,32 @@ def test_variables_of_a_file_are_told(tmp_path: Path) -> None:
     file.write_text(TENSORFLOW + "w = tf.Variable(tf.ones((4, 3)))\ndef net(x):\n    return tf.matmul(x, w)\n")
     found = netferry.migrate(file, to="torch", entry="net", call="net", inputs=["2x4"])
     assert "belongs to no network" in next(d.message for d in found.diagnostics if d.severity == "error")
+
+
+_TABLE = """
+import numpy as np
+
+
+class Net(layers.Layer):
+    def __init__(self, width=6):
+        super().__init__()
+        self.width = width
+        self.fc = layers.Dense(width)
+        angles = np.arange(5, dtype=np.float32)[:, None] / np.power(100, np.arange(width, dtype="float32") / width)
+        self.table = np.zeros((5, width))
+        self.table[:] = np.sin(angles)
+
+    def call(self, x):
+        x = self.fc(x) * tf.sqrt(tf.cast(self.width, tf.float32))
+        return x + self.table
+"""
+
+
+def test_what_numpy_computes_in_float32_is_the_same_on_both_sides(tmp_path: Path) -> None:
+    file = tmp_path / "network.py"
+    file.write_text(TENSORFLOW + _TABLE)
+    found = netferry.migrate(file, entry="Net", to="torch", inputs=["2x5x4"])
+    assert found.verification is not None
+    assert found.verification.status == "verified"
+    assert found.verification.tolerance == TOLERANCE
+    assert found.verification.max_rel_diff < 1e-14

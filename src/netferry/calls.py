@@ -17,6 +17,7 @@ from netferry.pivot.facts import Tensor
 from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 
 if TYPE_CHECKING:
+    from netferry.pivot.facts import Event
     from netferry.reader import Reader
 
 _NOTHING: Mapping[str, Any] = types.MappingProxyType({})
@@ -103,10 +104,20 @@ class Calls:
         return self.reader.hole(node, f"{path}: {errors[0]}")
 
     def _rank(self, node: ast.Call) -> int | None:
-        """How many axes the first operand has in every call seen; None where that differs or is not known."""
+        """How many axes the first operand has in every call seen (of a layer made here: its calls); None if not known."""
         site = self.reader.site(node)
-        seen = {len(v.shape) for e in site.events for v in e.args[:1] if isinstance(v, Tensor)}
+        calls = [c for e in site.events for c in self._calls_of.get(id(e.result), (e,))]
+        seen = {len(v.shape) for c in calls for v in c.args[:1] if isinstance(v, Tensor)}
         return seen.pop() if len(seen) == 1 else None
+
+    @functools.cached_property
+    def _calls_of(self) -> dict[int, list[Event]]:
+        """What was called of the layers that calls made, by the layer."""
+        found: dict[int, list[Event]] = {}
+        for event in self.reader.facts.events:
+            if event.instance is not None:
+                found.setdefault(event.instance, []).append(event)
+        return found
 
     def op(self, node: ast.Call, op: OpDef, spelling: Spelling, callees: Sequence[Any]) -> ast.expr:
         """Bind a call to an op by one of its spellings; CannotBind where they do not fit."""
@@ -312,8 +323,7 @@ class Calls:
 
     def _mixed(self, node: ast.Call, paths: Sequence[str | None]) -> ast.AST:
         """A call that reaches different callables in turn, through a variable."""
-        callees = self.reader.callees(node)
-        if callees and all(self.reader.conventions.is_module(c) for c in callees):
+        if self._is_layer_or_function(self.reader.callees(node)):
             return self._layers_in_turn(node, paths)
         alternatives: list[Op] = []
         for path in paths:
@@ -336,6 +346,12 @@ class Calls:
         first.alternatives = alternatives[1:]  # type: ignore[attr-defined]
         self.reader.counts.observed += 1
         return ast.copy_location(first, node)
+
+    def _is_layer_or_function(self, callees: Sequence[Any]) -> bool:
+        """Whether layers are called, in turn with functions of the user's at most: ``self.shortcut = lambda x: x``."""
+        layers = [c for c in callees if self.reader.conventions.is_module(c)]
+        others = [c for c in callees if not self.reader.conventions.is_module(c)]
+        return bool(layers) and all(not isinstance(c, type) and self._path(c) is None for c in others)
 
     def _mark_partial(self, node: ast.Call, callees: Sequence[Any]) -> None:
         """``partial(nn.LayerNorm, eps=1e-6)`` gives a stock class some of its arguments."""
@@ -407,6 +423,8 @@ class Calls:
         known = self.reader.counts.indirect.get(ast.unparse(node.func))
         if known is not None:
             return self._like_elsewhere(node, known)
+        if self.reader.is_gone(node.func):
+            return self.reader.hole(node, f"{ast.unparse(node.func)} is nothing that the installed framework has")
         if isinstance(node.func, ast.Attribute):
             guessed = self.reader.conventions.guess_method(self.reader, node)  # type: ignore[attr-defined]
             if guessed:

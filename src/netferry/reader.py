@@ -208,8 +208,28 @@ class Reader(Transformer):
         found = self.conventions.attribute(self, node, self.values(node.value))
         if found is not None:
             return ast.copy_location(found, node)
+        if self.is_gone(node):
+            return self.hole(node, f"{ast.unparse(node)} is nothing that the installed framework has")
+        if self._is_setting(node):
+            return self.hole(
+                node, f"{ast.unparse(node)} says something of the source framework", "write what it shall be"
+            )
         node.value = self.visit(node.value)
         return node
+
+    def is_gone(self, node: ast.expr) -> bool:
+        """Whether a name is read off a module of the source framework that has none such, as that of another version."""
+        if not isinstance(node, ast.Attribute) or self.values(node):
+            return False
+        return self._is_library(self.static(node.value)) and self.static(node) is MISSING
+
+    def _is_setting(self, node: ast.Attribute) -> bool:
+        """Whether a plain value is read off a module of the source framework, as its version is."""
+        return self._is_library(self.static(node.value)) and isinstance(self.static(node), str | int | float)
+
+    def _is_library(self, value: Any) -> bool:
+        """Whether it is a module of the source framework."""
+        return isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] in self.conventions.libraries
 
     def _tensor_attribute(self, node: ast.Attribute) -> ast.expr | None:
         events = self.facts.by_node.get(getattr(node, "nf_id", -1), ())
@@ -422,9 +442,19 @@ class Reader(Transformer):
         if node.returns is not None:
             node.returns = self.test(node.returns)
         self.function.append(node)
-        node.body = _flat(self.visit(s) for s in node.body) or [ast.Pass()]
+        node.body = self._body(node.body) or [ast.Pass()]
         self.function.pop()
         return node
+
+    def _body(self, statements: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements of a function, up to a return in a branch that is always taken."""
+        found: list[ast.stmt] = []
+        for statement in statements:
+            made = _flat([self.visit(statement)])
+            found += made
+            if isinstance(statement, ast.If) and made and isinstance(made[-1], ast.Return | ast.Raise):
+                break
+        return found
 
     def _only_registers(self, node: ast.FunctionDef | ast.AsyncFunctionDef, decorator: ast.expr) -> bool:
         """Whether a decorator of the user's gives back the function itself: it only puts it on a list."""

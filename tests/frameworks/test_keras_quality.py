@@ -237,3 +237,46 @@ def test_the_network_s_own_base_becomes_a_model() -> None:
     assert "class Base(keras.Model):" in made.code and "class Net(Base):" in made.code
     assert made.verification.passed, made.verification.reason
     _trained(made, (3,))
+
+
+CHAINS = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.both = nn.GRU(8, 4, num_layers=2, batch_first=True, bidirectional=True)
+        self.deep = nn.LSTM(8, 4, num_layers=2, batch_first=True, dropout=0.5)
+        self.wide = nn.LSTM(8, 4, batch_first=True, bidirectional=True)
+        self.fc = nn.Linear(8, 2)
+
+    def forward(self, x):
+        _, h = self.both(x)
+        h = torch.cat((h[-2, :, :], h[-1, :, :]), dim=1)
+        out, (hidden, cell) = self.deep(x)
+        hidden = hidden[-1]
+        steps, _ = self.wide(x)
+        return self.fc(h), hidden, self.fc(steps[:, -1])
+"""
+
+
+@pytest.mark.parametrize("to", ["keras", "tensorflow"])
+def test_stacked_recurrences_are_layers_one_after_another(to: str) -> None:
+    made = migrated(CHAINS, to, "2x5x8")
+    assert made.status == 0, made.verification.reason
+    assert "Stacked" not in made.code and made.code.count("Bidirectional(") == 3
+    assert "h = self.both(x)" in made.code and "steps[:, -1]" in made.code
+
+
+STATEFUL = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.deep = nn.LSTM(8, 4, num_layers=2, batch_first=True)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x):
+        out, (hidden, cell) = self.deep(x)
+        return self.fc(out) + self.fc(hidden[0])[:, None]
+"""
+
+
+def test_states_that_are_read_keep_the_stack() -> None:
+    made = migrated(STATEFUL, "keras", "2x5x8")
+    assert made.status == 0 and "StackedLSTM(4, num_layers=2" in made.code

@@ -586,3 +586,123 @@ def test_resizing_carries_what_its_mode_needs_alone() -> None:
     made = migrated(RESIZED, "2x3x5x6", "2x3x9x7")
     assert made.status == 0, made.verification.reason
     assert "resize_linear" in made.code and "resize_nearest" in made.code and "bicubic" not in made.code
+
+
+PLACED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Linear(6, 6)
+
+    def forward(self, x):
+        y = self.f(x)
+        top = y.mean(-1).topk(2, dim=-1)[1]
+        rows = torch.arange(x.shape[0])[:, None]
+        new = y.cumsum(-2)
+        new[rows, top, :] = y[rows, top, :] * 2
+        new[:, [0, 2]] = 1.0
+        return new
+"""
+
+
+@pytest.mark.parametrize("to", ["keras", "tensorflow", "flax"])
+def test_places_given_by_tensors_are_written_to(to: str) -> None:
+    made = migrated(PLACED, "3x5x6", to=to)
+    assert made.status == 0, made.verification.reason
+
+
+VERSIONED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        padding = 1 if torch.__version__ >= "1.5.0" else 2
+        self.c = nn.Conv2d(3, 4, 3, padding=padding)
+
+    def forward(self, x):
+        if hasattr(torch, "relu") and torch.__version__ > "1":
+            return self.c(x)
+        return torch.not_there(x)
+"""
+
+
+def test_branches_on_the_version_are_decided() -> None:
+    made = migrated(VERSIONED, "2x3x5x6")
+    assert made.status == 0 and "__version__" not in made.code and "not_there" not in made.code
+
+
+SETTING = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Linear(3, int(torch.__version__[0]))
+
+    def forward(self, x):
+        return self.c(x)
+"""
+
+
+def test_what_is_read_off_the_framework_is_named() -> None:
+    made = migrated(SETTING, "2x3")
+    assert made.status == 1 and "torch.__version__" in str([str(d) for d in made.diagnostics])
+
+
+ONE_LINE = """class Net(nn.Module):
+    def __init__(self, special=False):
+        super().__init__()
+        self.special = special
+        self.c = nn.Linear(3, 4)
+
+    def forward(self, x):
+        if self.special: return torch.special.bessel_j0(x)
+        else: return self.c(x)
+"""
+
+
+def test_what_cannot_be_said_on_one_line_gets_more() -> None:
+    made = migrated(ONE_LINE, "2x3")
+    assert "        if self.special:\n            # return torch.special" in made.code
+    assert made.verification.status == "verified"
+
+
+HALVED = """class Block(nn.Module):
+    def __init__(self, d):
+        super().__init__()
+        self.c = nn.Sequential(*[nn.Conv1d(d, d, 3, padding=1), nn.Tanh(), nn.Conv1d(d, d, 1)])
+
+    def forward(self, x):
+        return self.c(x)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = [Block(6) for _ in range(2)]
+
+    def step(self, x, depth):
+        even, odd = x[:, ::2].permute(0, 2, 1), x[:, 1::2].permute(0, 2, 1)
+        even, odd = (even + self.a(odd)).permute(0, 2, 1), (odd - self.b(even)).permute(0, 2, 1)
+        if depth:
+            even, odd = self.step(even, depth - 1), self.step(odd, depth - 1)
+        return torch.cat([even, odd], 1)
+
+    def forward(self, x):
+        return self.step(x, 1)
+"""
+
+
+def test_wrapped_layers_get_their_weights() -> None:
+    made = migrated(HALVED, "2x8x6")
+    assert made.status == 0, made.verification.reason
+
+
+REPLACED = """class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.f = nn.Linear(6, 5)
+        self.f.weight = nn.Parameter((1 / 6) * torch.ones([5, 6]))
+
+    def forward(self, x):
+        return self.f(x)
+"""
+
+
+def test_a_parameter_put_into_a_layer_is_its_own_with_other_initial_values() -> None:
+    made = migrated(REPLACED, "3x6")
+    assert made.verification.status == "verified" and codes(made) == ["NF031"]

@@ -67,3 +67,28 @@ def test_a_starred_function_hides_the_module_of_its_name(tmp_path: Path) -> None
     )  # fmt: skip
     result = netferry.migrate(file / "top.py", entry="build", to="keras", inputs=["2x4"])
     assert result.status == 0 and "def thing()" in result.code
+
+
+def test_modules_that_are_loaded_but_not_read_may_miss_packages_too(tmp_path: Path) -> None:
+    data = "import nn_not_there as nt\n\n\ndef show():\n    return nt.draw()\n\n\nSIZES = {'width': 4}\n"
+    body = HEAD + "from .data import SIZES\n" + NETWORK.replace("4, 3", 'SIZES["width"], 3')
+    made = package(
+        tmp_path, __init__="", extra="from nn_not_there import b\n", data="from . import extra\n" + data, blocks=body
+    )
+    result = netferry.migrate(made / "blocks.py", entry="Net", to="keras", inputs=["2x4"], verify=False)
+    assert not result.diagnostics or all(d.severity == "info" for d in result.diagnostics)
+
+
+def test_what_lies_in_a_folder_above_is_found_by_its_name(tmp_path: Path) -> None:
+    made = package(tmp_path, blocks=HEAD + NETWORK)
+    task = made / "tasks" / "adding"
+    task.mkdir(parents=True)
+    (task / "model.py").write_text(HEAD + "from networks.blocks import Net\n\n\ndef build():\n    return Net()\n")
+    result = netferry.migrate(task / "model.py", entry="build", to="keras", inputs=["2x4"], verify=False)
+    assert "layers.Dense(3)" in result.code
+
+
+def test_relative_imports_make_a_folder_a_package(tmp_path: Path) -> None:
+    made = package(tmp_path, blocks=HEAD + NETWORK, top="from .blocks import Net\n\n\ndef build():\n    return Net()\n")
+    result = netferry.migrate(made / "top.py", entry="build", to="keras", inputs=["2x4"], verify=False)
+    assert "layers.Dense(3)" in result.code

@@ -27,9 +27,10 @@ def flat(value: Any) -> list[Any]:
 
 
 def at_path(layer: Any, path: str) -> Any:
-    """A parameter by its dotted path, through sub-layers and lists of them."""
+    """A parameter by its dotted path, through sub-layers, lists of them and layers one after another."""
     for part in path.split("."):
-        layer = layer[int(part)] if part.isdigit() else getattr(layer, part)
+        members = layer if isinstance(layer, list | tuple) else getattr(layer, "layers", layer)
+        layer = members[int(part)] if part.isdigit() else getattr(layer, part)
     return layer
 
 

@@ -51,6 +51,29 @@ class _Loader(importlib.abc.Loader):
             sys.modules[module.__name__] = self._fallback
 
 
+class _Tolerant(importlib.machinery.SourceFileLoader):
+    """Executes a module as it stands, where need be without the packages that nobody installed."""
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        try:
+            super().exec_module(module)
+        except ModuleNotFoundError as error:
+            tree = ast.parse(self.get_data(self.path), self.path)
+            module.__dict__[absent.MAKER] = absent.absent
+            _execute_without(tree, error, self.path, module)
+
+
+def _execute_without(tree: ast.Module, error: ModuleNotFoundError, path: str, module: types.ModuleType) -> None:
+    """Run ``tree`` as ``module`` with stand-ins for the package that was missing, and for each that is missing then."""
+    fewer = absent.without(tree, error.name)
+    if fewer is None:
+        raise error
+    try:
+        exec(compile(fewer, path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - the user's own code
+    except ModuleNotFoundError as another:
+        _execute_without(fewer, another, path, module)
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the modules that belong to the project."""
 
@@ -67,11 +90,14 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if name not in self._watched or not self._project.owns(name):
+        if not self._project.owns(name):
             return None
         found = importlib.machinery.PathFinder.find_spec(name, path)
         if found is None or not isinstance(found.loader, importlib.machinery.SourceFileLoader):
             return None
+        if name not in self._watched:
+            found.loader = _Tolerant(name, found.loader.path)
+            return found
         found.loader = _Loader(self._project, self._recorder, self._before.get(name), self.failed)
         return found
 

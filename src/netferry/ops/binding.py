@@ -162,7 +162,11 @@ def _check_fixed(spelling: Spelling, name: str, value: ast.expr | None) -> None:
 
 
 def of_rank(candidates: Sequence[tuple[OpDef, Spelling]], rank: int | None) -> Sequence[tuple[OpDef, Spelling]]:
-    """Those of several ops under one path (``keras.ops.max_pool``) that work on as many axes, batch and channels included."""
+    """Those of several ops under one path (``keras.ops.max_pool``) that work on as many axes, batch and channels included.
+
+    Spellings for certain ranks only are left out where another is seen, or none.
+    """
+    candidates = [(op, s) for op, s in candidates if not s.ranks or rank in s.ranks]
     spatial = {op.name: int(found[1]) for op, _ in candidates if (found := _SPATIAL.search(op.name))}
     if rank is None or len(spatial) < 2:
         return candidates

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from netferry.ops.core import Case, OpDef, Spelling
-from netferry.ops.forms import keras, template, tensorflow, torch_attribute, torch_function
+from netferry.ops.forms import keras, template, tensorflow, torch_attribute, torch_both, torch_function, torch_method
 from netferry.ops.registry import register
 
 _COMPLEX = np.array([[1.0 + 2.0j, -0.5 + 0.1j], [0.3 - 1.0j, 2.0 + 0.0j]])
@@ -109,3 +109,24 @@ def _register_parts() -> None:
 
 
 _register_parts()
+
+register(
+    OpDef(
+        "conj",
+        "x",
+        "The complex conjugate.",
+        layout="elementwise",
+        reference=np.conj,
+        spellings={
+            "torch": [
+                *torch_both("conj"),
+                torch_method("conj_physical", write=False),
+                torch_function("resolve_conj", write=False),
+                torch_method("resolve_conj", write=False),
+            ],
+            "tensorflow": [tensorflow("math.conj", "x, name=None")],
+            "keras": [keras("conj", "x")],
+        },
+        cases=[Case({"x": _COMPLEX}, gradients=False), Case({"x": (2, 3)})],
+    )
+)

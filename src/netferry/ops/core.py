@@ -150,6 +150,7 @@ class Spelling:
         threaded: keyword arguments that code hands on under their own name (``rngs``); written, ignored when read.
         silent: attributes that this spelling need not say: they follow from others, or mean nothing in this form. Any
             other that differs from its default and is not said makes the spelling unfit.
+        ranks: how many axes the first operand must be seen to have for this spelling to be the one meant.
         kinds: argument -> kind its observed value must have for this spelling to be the one meant: ``tensor``,
             ``dtype``, ``int``, ``bool``, ``sequence``, ``axes2`` (a number for each of two axes). Tells overloads apart
             (``split(2)`` and ``split([1, 2])``), and layers of one class (a convolution over one axis, and over two).
@@ -177,6 +178,7 @@ class Spelling:
     kinds: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other keywords that the framework takes for an argument (PyTorch's ``axis`` for ``dim``)."""
+    ranks: Sequence[int] = ()
     positional: int = 1
     """How many leading arguments an idiomatic call gives by position when written."""
 

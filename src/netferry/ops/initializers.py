@@ -266,10 +266,13 @@ def _gain_templates() -> list[Spelling]:
     texts = {"relu": "math.sqrt(2.0)", "tanh": "5.0 / 3.0", "selu": "0.75"}
     found = [Spelling("", template=texts.get(name, "1.0"), read=False, when={"nonlinearity": name}) for name in _GAINS]
     leaky = {"nonlinearity": "leaky_relu"}
+    texts["leaky_relu"] = "math.sqrt(2.0 / (1.0 + 0.01**2))"
+    known = ", ".join(f"{name}={text}" for name, text in texts.items())
     return [
         *found,
-        Spelling("", template="math.sqrt(2.0 / (1.0 + 0.01**2))", read=False, when={**leaky, "param": None}),
+        Spelling("", template=texts["leaky_relu"], read=False, when={**leaky, "param": None}),
         Spelling("", template="math.sqrt(2.0 / (1.0 + {param} ** 2))", read=False, when=leaky),
+        Spelling("", template=f"dict({known}).get({{nonlinearity}}, 1.0)", read=False, when={"param": None}),
     ]
 
 

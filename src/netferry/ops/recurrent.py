@@ -204,8 +204,8 @@ def _stack_reference(kind: _Kind) -> Callable[..., Any]:
             x = np.concatenate(outputs, axis=-1)
         finals = tuple(np.stack(states) for states in zip(*last, strict=True))
         if returns != "stack":
-            steps = x.swapaxes(0, 1)
-            return {"last": steps[:, -1], "outputs": steps, "all": (steps, *(s[0] for s in finals))}[returns]
+            steps, ends = x.swapaxes(0, 1), np.concatenate([s[0] for s in last[-1 - bidirectional :]], axis=-1)
+            return {"last": ends, "outputs": steps, "all": (steps, *(s[0] for s in finals))}[returns]
         return (x.swapaxes(0, 1) if batch_first else x), (finals if kind.states > 1 else finals[0])
 
     return reference
@@ -316,8 +316,8 @@ def _register_stack(kind: _Kind) -> None:
             dynamic_params=_stack_params(lambda suffix, bias, path: _canonical(kind, suffix, bias)),
             spellings={
                 "torch": [source],
-                "tensorflow": [*_singles("tf.keras", kind), target],
-                "keras": [*_singles("keras", kind), target],
+                "tensorflow": [*_singles("tf.keras", kind), *_chains("tf.keras", kind), target],
+                "keras": [*_singles("keras", kind), *_chains("keras", kind), target],
                 "flax": [_flax_stack(kind, options)],
             },
             cases=_stack_cases(kind),
@@ -342,11 +342,50 @@ def _singles(package: str, kind: _Kind) -> list[Spelling]:
                         params=_in_keras(kind, "_l0", bias, "cell."),
                         layer=True,
                         read=False,
-                        when={"returns": returns, "bias": bias, **({"nonlinearity": name} if name else {})},
-                        silent=("num_layers", "batch_first", "dropout", "bidirectional"),
+                        when={
+                            "returns": returns, "bias": bias, "num_layers": 1, "bidirectional": False,
+                            **({"nonlinearity": name} if name else {}),
+                        },
+                        silent=("batch_first", "dropout"),
                     )
-                )
+                )  # fmt: skip
     return found
+
+
+LEVELS = 3
+"""How many levels of a stack are written as layers one after another."""
+
+
+_SHAPES = [
+    (n, both, d) for n in range(1, LEVELS + 1) for both in (False, True) for d in (False, True)[:n] if n > 1 or both
+]
+"""Levels, whether in both directions, and whether with dropout between."""
+
+
+def _chains(package: str, kind: _Kind) -> list[Spelling]:
+    """Keras's own layers one after another, of both directions or one, where nothing reads their states."""
+    return [_chain(package, kind, *shape, last=last) for shape in _SHAPES for last in (False, True)]
+
+
+def _chain(package: str, kind: _Kind, levels: int, both: bool, dropped: bool, *, last: bool) -> Spelling:
+    layers: list[str] = []
+    params: dict[str, str] = {}
+    for level in range(levels):
+        if level and dropped:
+            layers.append(f"{package}.layers.Dropout({{dropout}})")
+        whole = "" if last and level == levels - 1 else ", return_sequences=True"
+        layer = f"{package}.layers.{kind.keras}({{hidden_size}}{whole})"
+        place = f"{len(layers)}." if levels > 1 else ""
+        for suffix, side in (("", "forward_layer."), ("_reverse", "backward_layer.")) if both else (("", ""),):
+            params |= _in_keras(kind, f"_l{level}{suffix}", True, f"{place}{side}cell.")
+        layers.append(f"{package}.layers.Bidirectional({layer})" if both else layer)
+    when: dict[str, Any] = {
+        "returns": "last" if last else "outputs", "num_layers": levels, "bidirectional": both, "bias": True,
+    }  # fmt: skip
+    when |= ({"nonlinearity": "tanh"} if kind.nonlinear else {}) | ({} if dropped or levels == 1 else {"dropout": 0.0})
+    text = layers[0] if levels == 1 else f"{package}.Sequential([{', '.join(layers)}])"
+    silent = ("batch_first", "dropout") if levels == 1 else ("batch_first",)
+    return Spelling("", template=text, call="x", params=params, layer=True, read=False, when=when, silent=silent)
 
 
 def _flax_stack(kind: _Kind, options: str) -> Spelling:
@@ -385,6 +424,24 @@ def _stack_cases(kind: _Kind) -> list[Case]:
         for returns in ("last", "outputs", "all")
         for bias in (True, False)
         for more in ({}, {"nonlinearity": "relu"})[: 1 + kind.nonlinear]
+    ]
+    found += [
+        Case(
+            {"x": (2, 5, 3)},
+            {
+                "input_size": 3,
+                "hidden_size": 4,
+                "batch_first": True,
+                "returns": returns,
+                "num_layers": levels,
+                "bidirectional": both,
+                "dropout": 0.2 * dropped,
+            },
+            gradients=False,
+            skip=dict.fromkeys(("torch", "flax"), "its own layer returns a stack's results"),
+        )
+        for returns in ("last", "outputs")
+        for levels, both, dropped in _SHAPES
     ]
     return found + ([case((5, 2, 3), 1, hidden_size=4, nonlinearity="relu")] if kind.nonlinear else [])
 

@@ -23,6 +23,8 @@ from netferry.ops.shared import keras_support
 
 _AXIS = {"dim": "axis"}
 _TF_AXIS = {"logits": "x", "axis": Conversion("axis", "-1 if {} is None else {}", "{}")}
+_LEGACY: tuple[tuple[int, tuple[int, ...]], ...] = ((0, (0, 1, 3)), (1, (2, 4, 5)))
+"""Without an axis PyTorch takes this one, for tensors of these ranks."""
 _LEGACY_AXIS = "0 if len(X.shape) in (0, 1, 3) else 1"
 
 
@@ -50,6 +52,11 @@ def _torch(name: str, layer: str, functions: Sequence[str]) -> list[Spelling]:
     found += [torch_function(f, "dim, dtype=None", maps=_AXIS, out="special" not in f, write=False) for f in functions]
     if functions:
         found.append(torch_method(name, "dim, dtype=None", maps=_AXIS, write=False))
+    for axis, ranks in _LEGACY:
+        known: dict[str, Any] = {"fixed": {"dim": None}, "implies": {"axis": axis}, "ranks": ranks, "write": False}
+        signature = "dim=None, _stacklevel=3, dtype=None"
+        found.append(torch_layer(layer, "dim=None", **known))
+        found.append(torch_function(f"nn.functional.{name}", signature, ignore=("_stacklevel",), **known))
     return found
 
 

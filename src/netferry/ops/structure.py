@@ -189,6 +189,32 @@ register(OpDef(
     "index_update", "x, index, value", "A copy of a tensor with some entries replaced.", layout="setitem",
     spellings={f: [Spelling("", template="index_update({x}, {index}, {value})", support="index_update", read=False)] for f in (*_KERAS, "torch")} | {"flax": [Spelling("jax.Array.at.set", "x, index, value", template="{x}.at[{index}].set({value})")]},
 ))  # fmt: skip
+keras_support("positions", '''
+def positions(x):
+    """For every entry of `x`, where it stands among all."""
+    return keras.ops.reshape(keras.ops.arange(math.prod(x.shape)), x.shape)
+''')  # fmt: skip
+_PUT = '''
+def put(x, places, value):
+    """A copy of `x` with `value` where `places` says, which counts through all entries."""
+    values = keras.ops.broadcast_to(keras.ops.cast(value, x.dtype), places.shape)
+    flat = keras.ops.scatter_update(
+        keras.ops.reshape(x, (-1,)), keras.ops.reshape(places, (-1, 1)), keras.ops.reshape(values, (-1,))
+    )
+    return keras.ops.reshape(flat, x.shape)
+'''
+register_support(Support("put", {
+    "keras": _PUT,
+    "tensorflow": _PUT.replace("keras.ops.scatter_update", "tf.tensor_scatter_nd_update").replace("keras.ops.", "tf."),
+}))  # fmt: skip
+register(OpDef(
+    "positions", "x", "For every entry of a tensor, its number among all.", layout="none",
+    spellings={f: [Spelling("", template="positions({x})", support="positions", read=False)] for f in _KERAS},
+))  # fmt: skip
+register(OpDef(
+    "put", "x, places, value", "A copy of a tensor with some entries replaced, given by their numbers.", layout="none",
+    spellings={f: [Spelling("", template="put({x}, {places}, {value})", support="put", read=False)] for f in _KERAS},
+))  # fmt: skip
 register(OpDef(
     "mask_update", "x, index, value", "A copy of a tensor with the entries replaced where a mask holds.", layout="elementwise",
     spellings={"tensorflow": [Spelling("", template="tf.where({index}, tf.cast({value}, {x}.dtype), {x})", read=False)],

@@ -36,6 +36,8 @@ class Provenance:
         self.functions: dict[str, ast.FunctionDef] = {}
         self.widths: dict[int, int] = {}
         self.terms: dict[int, Terms] = {}
+        self.before: dict[int, Terms] = {}
+        """Layer -> the layers that gave the channels that it is called with."""
         self.made = layer_attributes(recording)
         self.order = {identity: position for position, identity in enumerate(recording.constructed)}
         for event in recording.events:
@@ -48,6 +50,8 @@ class Provenance:
         if event.instance is not None and _gives(event.path):
             width = self._told_width(event.instance) or self._width(result)
             self.widths[event.instance] = width
+            before = next((self.terms.get(t.identity, ()) for t in tensors([*event.args, *event.kwargs.values()])), ())
+            self.before.setdefault(event.instance, before)
             for given in tensors(event.result):  # Recurrent layers give their states too, in both directions both.
                 count, rest = divmod(self._width(given), width) if given.shape else (0, 0)
                 self.terms[given.identity] = () if rest else (event.instance,) * count
@@ -72,6 +76,11 @@ class Provenance:
     def _width(self, tensor: Tensor) -> int:
         return tensor.shape[self.axis if len(tensor.shape) > 2 else -1]
 
+    def takes_more(self, function: ast.FunctionDef, called: str) -> None:
+        """A function has got one more parameter: the constructor that stands for its class has it too."""
+        if function.name == "__init__" and called in self.functions:
+            self.functions[called] = as_called(function, called)
+
     # -- as expressions ------------------------------------------------------------------------------------------
 
     def expression(self, terms: Terms, chain: Chain, at: int, *, earlier: bool = False) -> ast.expr | None:
@@ -84,6 +93,8 @@ class Provenance:
         return total(known) if known and len(known) == len(parts) else None
 
     def _term(self, instance: int, chain: Chain, at: int, earlier: bool) -> ast.expr | None:
+        if self.before.get(instance) and self._keeps(instance):
+            return self.expression(self.before[instance], chain, at, earlier=earlier)
         theirs = self.recording.chains.get(instance, ())
         start = runner(chain) + 1
         if not chain or [k.serial for k in theirs[:start]] != [k.serial for k in chain[:start]]:
@@ -99,6 +110,12 @@ class Provenance:
         if found is None or (not earlier and self._has_changed(found, made_at, at)):
             return constant(self.widths[instance])
         return found
+
+    def _keeps(self, instance: int) -> bool:
+        """Whether a layer was told to give as many channels as it gets."""
+        op, _ = self.ops.get(self.recording.constructed.get(instance, -1), (None, []))
+        given = _given(op) if op is not None else None
+        return isinstance(given, Op) and given.name == "input_size"
 
     def _has_changed(self, found: ast.expr, made_at: int, at: int) -> bool:
         """Whether a loop around a call has bound its words anew before the site that needs them."""
@@ -269,10 +286,13 @@ def _stored(trees: Iterable[ast.AST], without: Iterable[str]) -> set[str]:
 def constructor(node: ast.ClassDef) -> ast.FunctionDef | None:
     """What a call of a class runs, with the arguments that it is given."""
     init = next((s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "__init__"), None)
-    if init is None or not init.args.args:
-        return None
+    return None if init is None or not init.args.args else as_called(init, node.name)
+
+
+def as_called(init: ast.FunctionDef, name: str) -> ast.FunctionDef:
+    """A constructor as those see it who call its class."""
     taken = init.args
     own = ast.arguments(
         [], taken.args[1:], taken.vararg, taken.kwonlyargs, taken.kw_defaults, taken.kwarg, taken.defaults
     )
-    return ast.FunctionDef(name=node.name, args=own, body=init.body, decorator_list=[], returns=None)
+    return ast.FunctionDef(name=name, args=own, body=init.body, decorator_list=[], returns=None)

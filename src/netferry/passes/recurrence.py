@@ -1,4 +1,4 @@
-"""Recurrent layers of one level and one direction, for targets that have just these: what is not used is not returned.
+"""Recurrent layers of few levels, for targets whose layers have one each: what is not used is not returned.
 
 A stack of recurrent layers returns its outputs and the last states of all its levels. Where there is one level, and the code
 around it reads its outputs alone, or nothing but the last of them, that is what the layer is made to return.
@@ -7,15 +7,17 @@ around it reads its outputs alone, or nothing but the last of them, that is what
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from netferry.pivot.nodes import LayerCall, Op, constant, is_literal, literal
 from netferry.pivot.program import Program
 from netferry.walking import walk
 
 STACKS = ("lstm", "gru", "rnn")
-_PLAIN = {"num_layers": 1, "bidirectional": False, "batch_first": True}
+_LEVELS = 3
 Step = tuple[ast.Name, ast.expr]
 """A name where it is read, and the whole expression that reads one step of it."""
 
@@ -30,8 +32,8 @@ def simplify(program: Program) -> None:
     for node, stacks in found.items():
         for attribute, op in stacks.items():
             shared = any(attribute in names for other, names in owned.items() if other is not node)
-            calls = None if shared else _calls(node, attribute)
-            if calls:
+            calls = None if shared else _calls(node, attribute, *_levels(op))
+            if calls and (_levels(op) == (1, False) or _returns(calls) != "all"):
                 _apply(node, op, calls)
 
 
@@ -67,15 +69,21 @@ def _stacks(node: ast.ClassDef) -> dict[str, Op]:
 
 
 def _is_plain(op: Op) -> bool:
-    for name, wanted in _PLAIN.items():
-        given = op.attribute(name)
-        default = False if name == "batch_first" else wanted
-        if (default if given is None else literal(given) if is_literal(given) else None) != wanted:
-            return False
-    return True
+    levels, both = _levels(op)
+    return _told(op, "batch_first", False) is True and levels in range(1, _LEVELS + 1) and both in (False, True)
 
 
-def _calls(node: ast.ClassDef, attribute: str) -> list[_Call] | None:
+def _levels(op: Op) -> tuple[Any, Any]:
+    """How many levels a stack has, and whether it has both directions; None where that is no plain value."""
+    return _told(op, "num_layers", 1), _told(op, "bidirectional", False)
+
+
+def _told(op: Op, name: str, default: Any) -> Any:
+    given = op.attribute(name)
+    return default if given is None else literal(given) if is_literal(given) else None
+
+
+def _calls(node: ast.ClassDef, attribute: str, levels: int, both: bool) -> list[_Call] | None:
     """Every use of an attribute, where each is a call whose results are taken apart; None otherwise."""
     uses = {id(a) for a in _own_attributes(node) if a.attr == attribute and isinstance(a.ctx, ast.Load)}
     found: list[_Call] = []
@@ -83,10 +91,10 @@ def _calls(node: ast.ClassDef, attribute: str) -> list[_Call] | None:
         for inside in walk(function):
             made = _taken(function, inside)
             if made is not None and id(made.call.callee) in uses:
-                if not _can_give_states(made.call):
+                if not _can_give_states(made.call, one=levels == 1 and not both):
                     return None
                 found.append(made)
-    known = len(found) == len(uses) and all(_read(call) for call in found)
+    known = len(found) == len(uses) and all(_read(call, levels, both) for call in found)
     return found if known else None
 
 
@@ -99,15 +107,17 @@ def _taken(function: ast.FunctionDef, node: ast.AST) -> _Call | None:
     return None
 
 
-def _can_give_states(call: LayerCall) -> bool:
-    """Whether the states given, if any, can be said without the axis of levels."""
+def _can_give_states(call: LayerCall, *, one: bool) -> bool:
+    """Whether the states given, if any, can be said without the axis of levels: where there is ``one`` alone."""
     state = call.operand("state")
-    if state is None or call.name != "lstm" or (isinstance(state, ast.Constant) and state.value is None):
+    if state is None or (isinstance(state, ast.Constant) and state.value is None):
         return True
+    if not one or call.name != "lstm":
+        return one
     return isinstance(state, ast.Tuple) and len(state.elts) == 2
 
 
-def _read(call: _Call) -> bool:
+def _read(call: _Call, levels: int, both: bool) -> bool:
     """Find out how the results are read; False where that cannot be said of every read."""
     if isinstance(call.taker, ast.Subscript):
         return True
@@ -120,16 +130,43 @@ def _read(call: _Call) -> bool:
         reads = [n for n in walk(call.function) if isinstance(n, ast.Name) and n.id == name.id]
         loads = [n for n in reads if isinstance(n.ctx, ast.Load)]
         again = len(reads) - len(loads) > 1 or name.id in {a.arg for a in call.function.args.args}
+        rebound = _rebound(call, name.id) if again and index else None
+        if rebound is not None:  # ``h = h[-1]``: what is read from there on is the step.
+            again, loads = False, rebound
         if not loads:
             call.steps.append([])
         elif index == 0:
-            call.steps.append(None if again else _steps(call.function, loads, _is_last_output))
+            # The last output of both directions is no last state: one of them has only begun there.
+            call.steps.append(None if again or both else _steps(call.function, loads, _is_last_output))
         elif again or several:
             return False
+        elif both:
+            call.steps.append(_ends(call.function, loads, levels))
         else:
-            call.steps.append(_steps(call.function, loads, _is_only_level))
+            call.steps.append(_steps(call.function, loads, functools.partial(_is_level, levels=levels)))
         call.names.append(name)
     return True
+
+
+def _rebound(call: _Call, name: str) -> list[ast.Name] | None:
+    """The reads of a result before its name is given to what is made of it, once, in the same list of statements."""
+    body = call.function.body
+    bound = [s for s in body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == name]
+    stores = [
+        n for n in walk(call.function) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Store)
+    ]
+    if (
+        call.taker not in body
+        or len(bound) != 1
+        or len(stores) != 2
+        or name in {a.arg for a in call.function.args.args}
+    ):
+        return None
+    start, end = body.index(call.taker), body.index(bound[0])
+    reads = [{id(n) for n in walk(s) if isinstance(n, ast.Name) and n.id == name} for s in body]
+    if start >= end or any(reads[:start]) or any(reads[start + 1 : end]):
+        return None
+    return [n for n in walk(bound[0].value) if isinstance(n, ast.Name) and n.id == name]
 
 
 def _steps(function: ast.FunctionDef, loads: list[ast.Name], is_step: object) -> list[Step] | None:
@@ -148,16 +185,51 @@ def _is_last_output(node: ast.expr) -> bool:
     return False
 
 
-def _is_only_level(node: ast.expr) -> bool:
+def _is_level(node: ast.expr, levels: int) -> bool:
+    """The state of the last of some levels."""
     match node:
-        case ast.Subscript(slice=ast.Tuple(elts=[step, *rest]), ctx=ast.Load()):
-            return (_is_number(step, -1) or _is_number(step, 0)) and all(map(_is_full, rest))
-        case ast.Subscript(slice=step, ctx=ast.Load()):
-            return _is_number(step, -1) or _is_number(step, 0)
+        case ast.Subscript(ctx=ast.Load()):
+            step = _only_first(node)
+            return step is not None and (_is_number(step, -1) or _is_number(step, levels - 1))
         case Op(name="squeeze"):
             axes = node.attribute("axes") or node.attribute("axis")
-            return axes is not None and is_literal(axes) and literal(axes) in (0, (0,))
+            return levels == 1 and axes is not None and is_literal(axes) and literal(axes) in (0, (0,))
     return False
+
+
+def _only_first(node: ast.Subscript) -> ast.expr | None:
+    """``i`` of ``x[i]`` and ``x[i, :, :]``."""
+    match node.slice:
+        case ast.Tuple(elts=[step, *rest]):
+            return step if all(map(_is_full, rest)) else None
+        case step:
+            return step
+
+
+def _ends(function: ast.FunctionDef, loads: list[ast.Name], levels: int) -> list[Step] | None:
+    """The joins of the last states of both directions, where all loads are in such a one."""
+    found: list[Step] = []
+    wanted = {id(load): load for load in loads}
+    for node in walk(function):
+        pair = _joined(node, levels) if isinstance(node, Op) and node.name == "concat" else None
+        if pair is not None and all(id(name) in wanted for name in pair):
+            found.append((wanted[id(pair[0])], node))  # type: ignore[arg-type]
+            for name in pair:
+                del wanted[id(name)]
+    return None if wanted else found
+
+
+def _joined(node: Op, levels: int) -> list[ast.expr] | None:
+    """The names in ``concat([h[-2], h[-1]], axis=1)``."""
+    xs, axis = node.operand("xs"), node.attribute("axis")
+    parts = xs.elts if isinstance(xs, ast.List | ast.Tuple) else []
+    if len(parts) != 2 or axis is None or not is_literal(axis) or literal(axis) not in (1, -1):
+        return None
+    for part, place in zip(parts, (-2, -1), strict=True):
+        step = _only_first(part) if isinstance(part, ast.Subscript) else None
+        if step is None or not (_is_number(step, place) or _is_number(step, 2 * levels + place)):
+            return None
+    return [part.value for part in parts]  # type: ignore[attr-defined]
 
 
 def _is_full(node: ast.expr) -> bool:
@@ -176,6 +248,7 @@ def _apply(node: ast.ClassDef, op: Op, calls: list[_Call]) -> None:
     op.attributes.append(ast.keyword("returns", constant(returns)))
     for call in calls:
         _give_states(call.call)
+        call.call.operands = [k for k in call.call.operands if k.arg != "state" or not _is_none(k.value)]
         if isinstance(call.taker, ast.Subscript):
             _replace(call.function, call.taker, call.call if returns != "all" else call.taker)
         elif returns == "last":
@@ -233,6 +306,10 @@ def _give_states(call: LayerCall) -> None:
             keyword.value = ast.List([_level(e) for e in keyword.value.elts], ast.Load())
         else:
             keyword.value = _level(keyword.value)
+
+
+def _is_none(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _level(state: ast.expr) -> ast.expr:

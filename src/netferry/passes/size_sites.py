@@ -12,8 +12,9 @@ from typing import Any
 from netferry.ops import registry
 from netferry.ops.core import INFERRED
 from netferry.passes.provenance import OUTPUTS, Chain, Terms
+from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
-from netferry.pivot.nodes import Op
+from netferry.pivot.nodes import Hole, Op, constant
 from netferry.walking import Transformer, walk
 
 _POSITIONS = {"query": 0, "value": 1, "key": 2}
@@ -126,6 +127,16 @@ def hands_on(seen: Sequence[Any], rounds: Sequence[Sequence[Sample]]) -> bool:
 
 def given_to(call: ast.Call) -> list[ast.expr]:
     return [*call.args, *(k.value for k in call.keywords)]
+
+
+def in_words(made: ast.expr | None, values: Sequence[Any], node: ast.expr) -> ast.expr:
+    """What stands for a size: its words; else the number, where all runs agree in it, which no one number is otherwise."""
+    if made is not None or len(set(values)) == 1:
+        return made or constant(values[0])
+    site = next((n.site for n in walk(node) if isinstance(n, Op) and n.site is not None), None)
+    seen = ", ".join(str(v) for v in dict.fromkeys(values))
+    reason = f"the size of a tensor that is {seen} in turn is needed where the tensor is not at hand yet"
+    return Hole(copied(node), reason, "hand the size on as an argument", site)
 
 
 def is_size(node: ast.AST) -> bool:

@@ -27,14 +27,9 @@ class Words:
 
     def given(self, samples: Sequence[Sample], function: ast.FunctionDef) -> ast.Name | None:
         """The parameter that every call of ``function`` gives as the size is said there, if it is no mere number."""
-        callers = [self.caller(s) for s in samples if type(s.value) is int]
-        by_site: dict[int, list[Sample]] = {}
-        if len(callers) < len(samples) or self.called(function) not in self.provenance.functions:
+        by_site = self._calls(samples)
+        if not by_site or self.called(function) not in self.provenance.functions:
             return None
-        for found in callers:
-            if found is None or not found[1].terms:
-                return None
-            by_site.setdefault(found[1].chain[-1].node, []).append(found[1])
         fitting: set[str] | None = None
         for site, outer in by_site.items():
             words = self._at(outer, site)
@@ -46,6 +41,22 @@ class Words:
         kept = (fitting or set()) - changing(function, set(), 0)
         first = next((a.arg for a in [*function.args.args, *function.args.kwonlyargs] if a.arg in kept), None)
         return None if first is None else ast.Name(first, ast.Load())
+
+    def vary(self, samples: Sequence[Sample], sites: Sequence[int]) -> bool:
+        """Whether all calls of a function can say the size, and at least one of them in more than a number."""
+        by_site = self._calls(samples)
+        words = [self._at(outer, site) for site, outer in by_site.items()]
+        said = all(w is not None for w in words) and by_site.keys() == set(sites)
+        return said and any(not isinstance(w, ast.Constant) for w in words)
+
+    def _calls(self, samples: Sequence[Sample]) -> dict[int, list[Sample]]:
+        """The samples as ones of the calls of the function around their site; none where one cannot be told."""
+        by_site: dict[int, list[Sample]] = {}
+        for found in (self.caller(s) if type(s.value) is int else None for s in samples):
+            if found is None or not found[1].terms:
+                return {}
+            by_site.setdefault(found[1].chain[-1].node, []).append(found[1])
+        return by_site
 
     def _at(self, samples: Sequence[Sample], site: int) -> ast.expr | None:
         """The size at a call, in the words of the function around that call."""

@@ -29,6 +29,7 @@ from netferry.passes.size_sites import (
     function_around,
     given_to,
     hands_on,
+    in_words,
     is_size,
     lacks_dimensions,
     one_behind,
@@ -166,9 +167,7 @@ class _Filler:
             names = {n.id for g in given for n in walk(g) if isinstance(n, ast.Name)}
             for node, scopes in nodes:
                 match node:
-                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in names and not self._data(
-                        value
-                    ):
+                    case ast.Assign([ast.Name(id=name)], value) if name in names and not self._data(value):
                         inside |= {id(n) for n in walk(value)}
                         if is_size(value):
                             self._input_size(value, scopes, name)
@@ -261,7 +260,7 @@ class _Filler:
         chains = self.recording.within.get(site, [])
         samples = [Sample(v, c, t) for v, c, t in zip(values, chains, self._read(node, len(values)), strict=False)]
         made = self.resolve(samples, scopes, name or "in_features", site, exact=bool(name)) if samples else None
-        node.nf_value = made or constant(values[0])
+        node.nf_value = in_words(made, values, node)
         return 0
 
     def _decide(self, decision: decisions.Decision) -> int:
@@ -321,7 +320,9 @@ class _Filler:
             if function is not None and (made := known(samples, function)) is not None:
                 return made
         if len({s.value for s in samples}) == 1 and not (site in self.truths and is_inner):
-            return constant(samples[0].value)
+            varies = function is not None and is_inner and self.words.vary(samples, self._sites(function))
+            made = self._argument(samples, function, name, exact=exact) if function is not None and varies else None
+            return made or constant(samples[0].value)
         inner = next((n for n in reversed(scopes) if isinstance(n, ast.FunctionDef)), None)
         outer = function or inner or next((n for n in scopes if isinstance(n, ast.For)), None)
         plain = outer is not None and type(samples[0].value) is not bool
@@ -500,8 +501,7 @@ class _Filler:
         self, samples: Sequence[Sample], function: ast.FunctionDef, name: str, *, exact: bool
     ) -> ast.expr | None:
         """A parameter of the function around the site, given by all its callers."""
-        callers = [self._caller(s) for s in samples]
-        known = [c for c in callers if c is not None]
+        known = [c for s in samples if (c := self._caller(s)) is not None]
         if len(known) != len(samples):
             return None
         by_serial: dict[int, Any] = {}
@@ -571,9 +571,9 @@ class _Filler:
             arguments.posonlyargs, [*arguments.args[:at], ast.arg(parameter), *arguments.args[at:]], arguments.vararg,
             arguments.kwonlyargs, arguments.kw_defaults, arguments.kwarg, arguments.defaults,
         )  # fmt: skip
+        self.provenance.takes_more(function, self._called(function))
         for site, value in given.items():
-            call = self.calls[site]
-            call.args = [*call.args[:behind], value, *call.args[behind:]]
+            self.calls[site].args.insert(behind, value)
         return ast.Name(parameter, ast.Load())
 
     def _thread_truth(

@@ -352,6 +352,9 @@ class Renderer:
         for statement in queue:
             out += pending + ("\n" + indent if out else "") + self.statement(statement, indent)
             pending = ""
+        if "\n" in out and now and _shares_line(source, first.start):
+            inner = f"\n{indent}    "
+            return inner + inner.join(self.statement(s, inner[1:]) for s in now)
         return out + (pending.rstrip() if out else pending)
 
     def statement(self, node: ast.stmt, indent: str) -> str:
@@ -413,6 +416,12 @@ class Renderer:
                 value = self._skeleton(value, node, field, kept)
             setattr(copy, field, value)
         return copy
+
+
+def _shares_line(source: Text, start: int) -> bool:
+    """Whether a statement stands behind the colon of the one that it belongs to."""
+    begin = source.data.rfind(b"\n", 0, start) + 1
+    return bool(source.data[begin:start].strip())
 
 
 def _comments(node: Any, kept: dict[str, str]) -> list[ast.stmt]:

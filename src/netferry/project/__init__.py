@@ -28,6 +28,7 @@ _ENTRY: Final = re.compile(r"(?P<source>.+?):(?P<entry>[^\W\d]\w*(?:\.[^\W\d]\w*
 _MODULE: Final = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _MARKERS: Final = (".git", "pyproject.toml", "setup.py", "setup.cfg")
 _MARKER_DEPTH: Final = 6
+_RELATIVE: Final = re.compile(r"^[ \t]*from[ \t]+(\.+)", re.MULTILINE)
 
 
 @dataclass(eq=False)
@@ -176,8 +177,9 @@ def load(source: str | Path, entry: str | None = None, *, tab: str = "") -> Proj
     """
     name, named = split(source)
     path = _locate(name)
-    roots, package, module = _identity(path)
+    roots, package, module = _identity(path, _relative_depth(path))
     project = Project(roots, package, read(path, module, tab=tab), entry or named)
+    project.roots += _importing(project)
     if project.entry:
         _find_entry(project, project.entry)
     return project
@@ -242,11 +244,38 @@ def _installed(name: str) -> Path:
     return path
 
 
-def _identity(path: Path) -> tuple[tuple[Path, ...], str, str]:
+def _relative_depth(path: Path) -> int:
+    """How many folders up the relative imports of a module reach: so many are packages, with or without ``__init__``."""
+    if path.suffix != ".py" or path.name == "__init__.py" or not path.is_file():
+        return 0
+    dots = _RELATIVE.findall(path.read_text(encoding="utf-8", errors="replace"))
+    return max(map(len, dots), default=0)
+
+
+def _is_free(name: str) -> bool:
+    """Whether no installed package has that name."""
+    found = PathFinder.find_spec(name)
+    return found is None or found.origin is None
+
+
+def _importing(project: Project) -> tuple[Path, ...]:
+    """The nearest folders above the main file that hold what it imports and nobody installed: scripts extend the path."""
+    above = [p for p in project.main.path.absolute().parents[:_MARKER_DEPTH] if p not in project.roots]
+    found: dict[Path, None] = {}
+    for top in sorted(imported_packages(project.main.tree)):
+        if top not in sys.stdlib_module_names and not project._roots_of(top) and _is_free(top):
+            found |= dict.fromkeys([p for p in above if _module_path(p, top) or (p / top).is_dir()][:1])
+    project._tops.clear()
+    return tuple(found)
+
+
+def _identity(path: Path, depth: int) -> tuple[tuple[Path, ...], str, str]:
     """The folders to look for the project's modules in, the top package and the module name of a file."""
     parts = [] if path.name == "__init__.py" else [re.sub(r"\W", "_", path.stem)]
     folder = path.parent
-    while (folder / "__init__.py").is_file() and _MODULE.fullmatch(folder.name):
+    while _MODULE.fullmatch(folder.name):
+        if not (folder / "__init__.py").is_file() and (len(parts) > depth or not depth or not _is_free(folder.name)):
+            break
         parts.insert(0, folder.name)
         folder = folder.parent
     package = parts[0] if folder != path.parent else ""

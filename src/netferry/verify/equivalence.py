@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -182,19 +182,29 @@ class _Comparison:
 
     def _target_network(self) -> Any:
         runtime = self.target.runtime
+        given = self._converted(self.inputs)
+        factory = self.target.wide or self.target.factory
         try:
-            runtime.seed(_SEED)
-            network = runtime.build(self.target.wide or self.target.factory, "float64")
-            runtime.disable_dropout(network)
-            given = self._converted(self.inputs)
-            outputs_of(runtime, network, given)
+            network = self._run_once(factory, given)
         except Exception as error:  # noqa: BLE001 - generated code raises anything
-            self._end("the target cannot be run", error)
+            try:
+                network = self._run_once(self.target.widest or factory, given)
+            except Exception:  # noqa: BLE001 - the first failure is the one to report
+                self._end("the target cannot be run", error)
         if not all(map(functools.partial(self._exists, network), self.map.entries)):
             with contextlib.suppress(
                 Exception
             ):  # Parts that only training reaches; what fails shows when it is compared.
                 outputs_of(runtime, network, given, training=True)
+        return network
+
+    def _run_once(self, factory: Callable[[], Any], given: Arguments) -> Any:
+        """A network of the target's that has run, so that all its variables exist."""
+        runtime = self.target.runtime
+        runtime.seed(_SEED)
+        network = runtime.build(factory, "float64")
+        runtime.disable_dropout(network)
+        outputs_of(runtime, network, given)
         return network
 
     def _exists(self, network: Any, entry: Entry) -> bool:

@@ -20,13 +20,15 @@ Convert = Callable[[Arguments], Arguments]
 class Network:
     """One side of a comparison: how to build it, and how its call's arguments follow from the source's.
 
-    ``wide`` builds it for float64, where that takes other code (see :mod:`netferry.verify.widen`).
+    ``wide`` builds it for float64, where that takes other code (see :mod:`netferry.verify.widen`), and ``widest`` where
+    even that mixes types that do not mix.
     """
 
     runtime: Runtime
     factory: Callable[[], Any]
     arguments: Convert | None = None
     wide: Callable[[], Any] | None = None
+    widest: Callable[[], Any] | None = None
 
     def convert(self, arguments: Arguments) -> Arguments:
         """The arguments that this network takes."""

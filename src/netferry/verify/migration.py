@@ -16,7 +16,7 @@ from netferry.verify.compare import Layouts
 from netferry.verify.equivalence import verify
 from netferry.verify.measure import Network
 from netferry.verify.report import Verification
-from netferry.verify.widen import widened
+from netferry.verify.widen import wholly_widened, widened
 
 if TYPE_CHECKING:
     from netferry.migration import Migration, Reading
@@ -32,7 +32,10 @@ def verify_migration(migration: Migration) -> Verification:
     source = Network(catalog.get(reading.framework).runtime(reading=True), source_factory(reading))
     if hasattr(source.runtime, "modules"):
         source.runtime.modules = list(reading.observation.modules.values())
-    target = Network(catalog.get(migration.to).runtime(), migration.build, wide=lambda: migration.build(widened))
+    target = Network(
+        catalog.get(migration.to).runtime(), migration.build,
+        wide=lambda: migration.build(widened), widest=lambda: migration.build(wholly_widened),
+    )  # fmt: skip
     layouts = Layouts(migration.input_orders, migration.output_orders)
     given = arguments(reading)
     others = (leaf for _, leaf in leaves(given) if not isinstance(leaf, _CARRIED) and not hasattr(leaf, "dtype"))

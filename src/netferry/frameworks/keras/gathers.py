@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from netferry.pivot.copying import copied
 from netferry.pivot.facts import Event, Tensor
 from netferry.pivot.nodes import Op, constant
 from netferry.pivot.program import Program
@@ -63,6 +64,18 @@ class _Gathers(Transformer):
         if items is None or not isinstance(x, Tensor):
             return node
         return ast.copy_location(_gathered(node.value, items, len(x.shape)), node)
+
+    def visit_Op(self, node: Op) -> ast.AST:
+        """``x[rows, columns] = value``: to where the positions of ``x``, indexed alike, are."""
+        self.generic_visit(node)
+        seen = self.events.get(getattr(node, "nf_id", -1), ())
+        index = node.operand("index") if node.name == "index_update" and seen else None
+        items = _items(index.slice, seen) if isinstance(index, ast.Subscript) else None
+        x, value = node.operand("x"), node.operand("value")
+        if items is None or x is None or value is None or not isinstance(seen[0].args[0], Tensor):
+            return node
+        places = _gathered(Op("positions", {"x": copied(x)}), items, len(seen[0].args[0].shape))
+        return ast.copy_location(Op("put", {"x": x, "places": places, "value": value}, site=node.site), node)
 
 
 def _items(key: ast.expr, seen: Sequence[Event]) -> list[_Item] | None:

@@ -117,18 +117,16 @@ def narrow_casts() -> Iterator[list[str]]:
         return
     import tensorflow as tf
 
-    cast, resize = tf.cast, tf.image.resize
+    def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            made = function(*args, **kwargs)
+            if made.dtype in (tf.float32, tf.float16, tf.bfloat16):  # Not what it was asked for: that may be widened.
+                seen.append(function.__name__)
+            return made
 
-    def watched_cast(x: Any, dtype: Any, name: str | None = None) -> Any:
-        if tf.as_dtype(dtype) in (tf.float32, tf.float16, tf.bfloat16):
-            seen.append("cast")
-        return cast(x, dtype, name=name)
+        return call
 
-    def watched_resize(*args: Any, **kwargs: Any) -> Any:
-        seen.append("resize")
-        return resize(*args, **kwargs)
-
-    with _replaced(tf, "cast", watched_cast), _replaced(tf.image, "resize", watched_resize):
+    with _replaced(tf, "cast", watched(tf.cast)), _replaced(tf.image, "resize", watched(tf.image.resize)):
         yield seen
 
 

@@ -35,6 +35,9 @@ class Facts(Protocol):
 
 def decided(reader: Facts, test: ast.expr) -> bool | None:
     """The answer, or None where it depends on the run."""
+    if isinstance(test, ast.Compare | ast.Call) and _asks_version(reader, test):
+        seen = reader.values(test)
+        return seen[0] if seen and all(v is seen[0] and isinstance(v, bool) for v in seen) else None
     match test:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             inner = decided(reader, operand)
@@ -67,6 +70,12 @@ def decided(reader: Facts, test: ast.expr) -> bool | None:
 
 def _is_never(name: str) -> bool:
     return name.startswith(_NEVER) or (name.startswith("torch.") and name.endswith(".is_available"))
+
+
+def _asks_version(reader: Facts, test: ast.expr) -> bool:
+    """Whether an expression reads ``torch.__version__``."""
+    read = (n for n in walk(test) if isinstance(n, ast.Attribute) and n.attr == "__version__")
+    return any(_is_library(reader.static(n.value)) for n in read)
 
 
 def _is_library(value: Any) -> bool:

@@ -62,6 +62,20 @@ def elsewhere(reader: Reader, node: ast.Expr, call: ast.Call, callee: Any) -> li
         )
     if not changed:
         return None
+    return _left_out(reader, node)
+
+
+def replaced(reader: Reader, node: ast.Assign) -> list[ast.stmt] | None:
+    """``layer.weight = nn.Parameter(...)``: other initial values than the layer's own."""
+    match node:
+        case ast.Assign(targets=[ast.Attribute() as target], value=ast.Call() as call):
+            made = {callable_path(c) for c in reader.callees(call)} == {"torch.nn.Parameter"}
+            return _left_out(reader, node) if made and _is_parameter(reader, target) else None
+    return None
+
+
+def _left_out(reader: Reader, node: ast.stmt) -> list[ast.stmt]:
+    """Leave initial values out, and say so."""
     reader.note(node, _KEPT, "NF031", "warning")
     return []
 

@@ -275,6 +275,9 @@ class TorchConventions(TorchProbe):
         """Statements that change what a container holds, or tie two layers."""
         made: ast.stmt | None = None
         if isinstance(node, ast.Assign):
+            initial = filling.replaced(reader, node)
+            if initial is not None:
+                return initial
             made = tying.statement(reader, node) or holding.assigned(reader, node)
         rest = [made] if made is not None else holding.rebuilt(reader, node)
         return None if rest is None else [_replacing(rest[0], node), *rest[1:]]

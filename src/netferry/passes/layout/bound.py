@@ -135,6 +135,8 @@ def _bind(event: Event, op: OpDef, spelling: Spelling, made: Event | None, is_at
         told = made is not None and any(other is op for other, _ in registry.find(made.path))
         attributes = _match(spelling.parsed, made.args, made.kwargs, spelling, op) if made and told else _defaults(op)
         if attributes is None:
+            if len(registry.find(event.path)) > 1:
+                return None  # Its arguments are those of another spelling.
             attributes = _defaults(op)
         return Use(
             op.name,
@@ -256,7 +258,7 @@ def layer_attributes(recording: Any) -> dict[int, tuple[OpDef, Spelling, dict[st
     """Instance of a stock layer -> its op, spelling, and canonical attribute values as constructed."""
     found: dict[int, tuple[OpDef, Spelling, dict[str, Any]]] = {}
     for identity, event in _constructions(recording).items():
-        for op, spelling in registry.find(event.path):
+        for op, spelling in of_rank(registry.find(event.path), None):
             attributes = _match(spelling.parsed, event.args, event.kwargs, spelling, op) if spelling.layer else None
             if attributes is not None and _is_fixed(spelling, event):
                 found[identity] = (op, spelling, attributes)

@@ -105,13 +105,12 @@ class _Apply(Transformer):
         if before is None and edit.result is None:
             return made
         chain = [made]
+        made.nf_path = (0 if before is None else 1,)  # type: ignore[attr-defined]  # where the weights are
         if before is not None:
             chain.insert(0, Op("transpose", {}, {"perm": constant(before)}, layer=True))
         if edit.result is not None:
             chain.append(Op("transpose", {}, {"perm": constant(edit.result)}, layer=True))
-        wrapped = Op("sequential", {"layers": ast.List(chain, ast.Load())}, layer=True, site=node.site)
-        wrapped.nf_wrapped = 0 if before is None else 1  # type: ignore[attr-defined]
-        return wrapped
+        return Op("sequential", {"layers": ast.List(chain, ast.Load())}, layer=True, site=node.site)
 
     def _attributes(self, node: Op, edit: Edit) -> Op:
         changes: dict[str, ast.expr | None] = {k: constant(v) for k, v in edit.attributes.items()}
