@@ -71,6 +71,8 @@ class LayerPlace:
     path: tuple[int, ...] = ()
     spelling: Spelling | None = None
     """The one of several that was written, as far as it is known."""
+    within: tuple[int, ...] = ()
+    """Where it sits in the layers that stand at the place of the source's own: part of its place if that is told by name."""
 
 
 class Lowering(Transformer):
@@ -129,7 +131,7 @@ class Lowering(Transformer):
     def _lower(self, node: Op) -> ast.expr:
         number, path = getattr(node, "nf_id", -1), getattr(node, "nf_path", ())
         if node.layer and number >= 0:
-            self.layers[number] = LayerPlace(node.name, path)
+            self.layers[number] = LayerPlace(node.name, path, within=getattr(node, "nf_within", ()))
             _hand_down(node, number, path)
         legalise = self.legalisations.get(node.name)
         if legalise is not None and not getattr(node, "nf_legal", False):
@@ -139,6 +141,7 @@ class Lowering(Transformer):
                     made.nf_legal = True  # type: ignore[attr-defined]
                 if isinstance(made, Op) and number >= 0:
                     made.nf_id, made.nf_path = number, path  # type: ignore[attr-defined]
+                    made.nf_within = getattr(node, "nf_within", ())  # type: ignore[attr-defined]
                     made.nf_more = getattr(node, "nf_more", [])  # type: ignore[attr-defined]
                 return self.visit(made)  # type: ignore[no-any-return]
         if is_function(node, self.conventions.name):
@@ -320,7 +323,7 @@ class Lowering(Transformer):
         is_layer = isinstance(node.value, Op) and node.value.layer
         self.generic_visit(node)
         if is_layer and number in self.layers:
-            self.wrapped[name] = self.layers[number].path
+            self.wrapped[name] = self.layers[number].within + self.layers[number].path
         return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.Expr:
@@ -332,7 +335,7 @@ class Lowering(Transformer):
                 name, number = f"{ast.unparse(held)}[-1]", getattr(layer, "nf_id", -1)
                 self.generic_visit(node)
                 if number in self.layers:
-                    self.wrapped[name] = self.layers[number].path
+                    self.wrapped[name] = self.layers[number].within + self.layers[number].path
             case _:
                 self.generic_visit(node)
         return node
@@ -393,6 +396,7 @@ def _hand_down(node: Op, number: int, path: tuple[int, ...]) -> None:
     for index, member in enumerate(listing.elts):
         if isinstance(member, Op) and not hasattr(member, "nf_id") and registry.get(member.name).has_parameters:
             member.nf_id, member.nf_path = number, (*path, index)  # type: ignore[attr-defined]
+            member.nf_within = getattr(node, "nf_within", ())  # type: ignore[attr-defined]
 
 
 def _has_pivot(node: ast.AST) -> bool:

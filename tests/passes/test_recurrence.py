@@ -56,7 +56,7 @@ CASES = {
     "two levels": (
         "GRU(5, 7, 2, batch_first=True)",
         ["out, _ = self.rnn(x)", "return self.fc(out)"],
-        ["class StackedGRU"],
+        ["layers.GRU(7, return_sequences=True), layers.GRU(7, return_sequences=True)", "out = self.rnn(x)"],
     ),
 }
 

@@ -30,13 +30,14 @@ def without(tree: ast.Module, missing: str | None) -> ast.Module | None:
     if not missing:
         return None
     package = missing.partition(".")[0]
-    body = [_replaced(s, package) if _imports(s, package) else [s] for s in tree.body]
+    body = [_replaced(s, package) if imports(s, package) else [s] for s in tree.body]
     if all(len(made) == 1 and made[0] is s for made, s in zip(body, tree.body, strict=True)):
         return None
     return ast.Module([s for made in body for s in made], tree.type_ignores)
 
 
-def _imports(statement: ast.stmt, package: str) -> bool:
+def imports(statement: ast.stmt, package: str) -> bool:
+    """Whether a statement imports a package, or something of it."""
     match statement:
         case ast.Import(names=aliases):
             return any(_root(alias.name) == package for alias in aliases)

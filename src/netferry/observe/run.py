@@ -13,11 +13,12 @@ from typing import Any, Protocol
 
 from netferry.diagnostics import NetferryError, failure
 from netferry.inputs import InputSpec
+from netferry.observe import absent
 from netferry.observe.importer import execute, load_main, loading
 from netferry.observe.recorder import Probe, Recorder, Recording
 from netferry.pivot.facts import Tensor
 from netferry.project import Project, closure, definitions
-from netferry.project.files import number_nodes
+from netferry.project.files import SourceFile, number_nodes
 from netferry.project.names import bound_names
 from netferry.walking import walk
 
@@ -263,6 +264,9 @@ def _raised(code: str, what: str, project: Project, error: BaseException) -> Net
             if str(file.path) == name:
                 place = (file, trace.tb_lineno)
         trace = trace.tb_next
+    imported = _importing(project, error)
+    if imported is not None:
+        code, what, place = _NOT_LOADED, "loading the definitions raises", imported
     message = f"{what} {type(error).__name__}: {_reason(error)}".rstrip(": ")
     hint = f"Install {error.name}, or remove its import." if isinstance(error, ModuleNotFoundError) else ""
     if place is None:
@@ -270,3 +274,13 @@ def _raised(code: str, what: str, project: Project, error: BaseException) -> Net
     label, line = place[0].place(place[1])
     text = place[0].lines[place[1] - 1] if place[1] <= len(place[0].lines) else ""
     return failure(code, message, file=label, line=line, text=text, hint=hint)
+
+
+def _importing(project: Project, error: BaseException) -> tuple[SourceFile, int] | None:
+    """The file and line that import a package which is missing, where its absence shows only when it is used."""
+    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
+    for file in project.files if missing else ():
+        found = next((s for s in file.tree.body if absent.imports(s, str(missing))), None)
+        if found is not None:
+            return file, found.lineno
+    return None

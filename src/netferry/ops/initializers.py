@@ -267,7 +267,7 @@ def _gain_templates() -> list[Spelling]:
     found = [Spelling("", template=texts.get(name, "1.0"), read=False, when={"nonlinearity": name}) for name in _GAINS]
     leaky = {"nonlinearity": "leaky_relu"}
     texts["leaky_relu"] = "math.sqrt(2.0 / (1.0 + 0.01**2))"
-    known = ", ".join(f"{name}={text}" for name, text in texts.items())
+    known = ", ".join(f"{name}={text}" for name, text in (texts | {"leaky_relu": "math.sqrt(2.0 / 1.0001)"}).items())
     return [
         *found,
         Spelling("", template=texts["leaky_relu"], read=False, when={**leaky, "param": None}),

@@ -228,7 +228,8 @@ class _Builder:
         layouts = op.layouts(attributes) if written is op else written.layouts(_known(written, attributes))
         specs = written.specs(spelling, attributes if written is op else _known(written, attributes))
         fold = self.layout.weight_folds.get(id(module.instance))
-        base = ".".join(filter(None, [self.base(module), *map(str, place.path)]))
+        inside = place.path if id(module.instance) in self.found else (*place.within, *place.path)
+        base = ".".join(filter(None, [self.base(module), *map(str, inside)]))
         for name, text in specs.items():
             spec = rearrange.Spec.parse(text)
             if any(n not in canonical for n in spec.names):

@@ -105,7 +105,7 @@ class _Apply(Transformer):
         if before is None and edit.result is None:
             return made
         chain = [made]
-        made.nf_path = (0 if before is None else 1,)  # type: ignore[attr-defined]  # where the weights are
+        made.nf_within = (0 if before is None else 1,)  # type: ignore[attr-defined]  # where the weights are
         if before is not None:
             chain.insert(0, Op("transpose", {}, {"perm": constant(before)}, layer=True))
         if edit.result is not None:
